@@ -1,0 +1,14 @@
+"""The composition root as a Django app: it registers the system checks and the commands that run the product."""
+
+from django.apps import AppConfig
+
+
+class HarborSyncConfig(AppConfig):
+    """Comes first in INSTALLED_APPS, so that its commands win over those of the libraries."""
+
+    name = "harborsync"
+    verbose_name = "HarborSync"
+
+    def ready(self) -> None:
+        """Register the system checks."""
+        from harborsync import checks  # noqa: F401

@@ -1,0 +1,1 @@
+"""Projects and their members; the only place that answers "may this user?"."""
