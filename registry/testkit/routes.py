@@ -26,6 +26,7 @@ ROUTES: tuple[tuple[str, re.Pattern[str], Route], ...] = (
     ("", re.compile(rf"/v2/{NAME}/blobs/uploads/([^/]+)"), answer_upload),
     ("", re.compile(rf"/v2/{NAME}/blobs/([^/]+)"), answer_blob),
 )
+NOT_FOUND = Response(404, {"Content-Type": "text/plain; charset=utf-8"}, StoredContent((b"404 page not found\n",)))
 ACTIONS = {"GET": {"pull"}, "HEAD": {"pull"}, "DELETE": {"delete"}}
 
 
@@ -81,6 +82,8 @@ def _route(exchange: Exchange) -> Response:
     path = _path(exchange)
     access = exchange.registry.access
     authorization = exchange.header("authorization")
+    if not exchange.request.path.startswith(exchange.registry.path_prefix):
+        return NOT_FOUND
     if path == "/token" and access.mode == "bearer":
         method = exchange.request.method
         return access.answer_token(method, exchange.request.query, exchange.body.read(), authorization)
@@ -94,7 +97,7 @@ def _route(exchange: Exchange) -> Response:
         found = pattern.fullmatch(path)
         if found and method in ("", exchange.request.method):
             return route(exchange, *found.groups())
-    return Response(404, {"Content-Type": "text/plain; charset=utf-8"}, StoredContent((b"404 page not found\n",)))
+    return NOT_FOUND
 
 
 def _scope(exchange: Exchange, path: str) -> Scope | None:

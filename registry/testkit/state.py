@@ -15,7 +15,7 @@ from registry.testkit.store import Store
 
 @dataclass(kw_only=True)
 class RegistryState:
-    """Everything a registry can be told. Each option can also be changed while it runs, except port and TLS files.
+    """Everything a registry can be told. Options can be changed while it runs (those of auth on `access`).
 
     - auth "basic" or "bearer" wants `username` and `password`; `grants` maps repository patterns to the actions that
       tokens really get; `anonymous_actions` is what nobody in particular may do; `refresh_token` offers OAuth 2.
