@@ -3,14 +3,13 @@
 import base64
 import json
 import re
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import requests
 
 from registry.testkit import MemoryRegistry
 from registry.testkit.images import OCI_MANIFEST
+from tests.servers.listener import Listener
 
 ACCEPT = {"Accept": OCI_MANIFEST}
 
@@ -101,45 +100,10 @@ def test_a_mount_from_a_repository_without_pull_right_becomes_a_session(registry
     assert requests.post(url, headers=bearer(token)).status_code == 202
 
 
-class Listener(ThreadingHTTPServer):
-    """Takes notifications; answers 503 as often as `refusals` says."""
-
-    def __init__(self) -> None:
-        self.refusals = 0
-        self.received = []
-        super().__init__(("127.0.0.1", 0), ListenerHandler)
-        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_address[1]}/"
-
-    @property
-    def events(self):
-        return [event for _, envelope in self.received for event in envelope["events"]]
-
-
-class ListenerHandler(BaseHTTPRequestHandler):
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.server.refusals:
-            self.server.refusals -= 1
-            self.send_response(503)
-        else:
-            self.server.received.append((dict(self.headers), json.loads(body)))
-            self.send_response(202)
-        self.end_headers()
-
-    def log_message(self, format, *args):
-        pass
-
-
 @pytest.fixture
 def listener():
-    listener = Listener()
-    yield listener
-    listener.shutdown()
-    listener.server_close()
+    with Listener() as listener:
+        yield listener
 
 
 def put_manifest(registry, tag):
