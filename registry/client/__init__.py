@@ -1,0 +1,147 @@
+"""The registry client: one object per piece of work, its verbs sorted by noun into the modules beside this one."""
+
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import closing, contextmanager
+
+from registry.client import blobs, deletion, listings, manifests, sessions, uploads
+from registry.client.blobs import SMALL_BLOB_BYTES, BlobSource
+from registry.client.exchange import Exchange, StopFlag
+from registry.client.uploads import Opener
+from registry.connection import Connection
+from registry.errors import ProtocolError, UnsupportedError
+from registry.kinds import find_kind
+from registry.media import Descriptor, Manifest
+from registry.reference import validate_repository_name
+from registry.refusals import is_web_page
+from registry.scopes import NO_SCOPE
+from registry.tally import Tally
+from registry.transport import Request
+
+__all__ = ["BlobSource", "Opener", "RegistryClient", "StopFlag"]
+
+_PING_LIMIT_BYTES = 1 << 20
+
+
+class RegistryClient:
+    """Speaks the OCI distribution protocol over a Connection. Cheap to make; make one per piece of work.
+
+    ``stop`` is looked at before every request and for every buffer; once set, Stopped is raised. Names that are none
+    raise ValueError, everything else RegistryError.
+    """
+
+    def __init__(self, connection: Connection, *, stop: StopFlag | None = None, tally: Tally | None = None) -> None:
+        self._exchange = Exchange(connection, stop, tally)
+
+    @property
+    def connection(self) -> Connection:
+        """The long-lived side."""
+        return self._exchange.connection
+
+    @property
+    def stop(self) -> StopFlag | None:
+        """The stop flag."""
+        return self._exchange.stop
+
+    def with_stop(self, stop: StopFlag) -> "RegistryClient":
+        """Return a client like this one that obeys another stop flag."""
+        return RegistryClient(self.connection, stop=stop, tally=self._exchange.tally)
+
+    def ping(self) -> None:
+        """Raise unless a registry answers at ``/v2/`` and accepts our credentials. One request, two with tokens."""
+        request = Request("GET", self.connection.url_of(""), f"Logging in to {self.connection.base_url}")
+        answer = self._exchange.send(request, NO_SCOPE)
+        body = answer.read(_PING_LIMIT_BYTES)
+        if is_web_page(answer.headers, body):
+            raise ProtocolError(f"{request.attempt}: a web page answered, not a registry")
+
+    def repositories(self) -> Iterator[str]:
+        """Yield the catalogue's repositories, streamed page by page.
+
+        Raise UnsupportedError where there is no catalogue, DeniedError where the account may not read it.
+        """
+        kind = find_kind(self.connection.settings.kind)
+        if kind is not None and not kind.has_catalogue:
+            raise UnsupportedError(f"Reading the catalogue: {kind.title} has none")
+        return listings.iterate_repositories(self._exchange)
+
+    def tags(self, repository: str) -> list[str]:
+        """Return the repository's tags, sorted; entries that are no tags are dropped.
+
+        ``[]`` means that there are none, NotFoundError that the registry does not know the repository.
+        """
+        return listings.list_tags(self._exchange, self._name(repository))
+
+    def head_manifest(self, repository: str, reference: str) -> Descriptor | None:
+        """Return type, digest and size of a manifest; None only when it is really not there. One HEAD."""
+        return manifests.head_manifest(self._exchange, self._name(repository), reference)
+
+    def get_manifest(self, repository: str, reference: str) -> Manifest:
+        """Return a verified manifest. One GET, which Docker Hub counts as a pull."""
+        return manifests.get_manifest(self._exchange, self._name(repository), reference)
+
+    def put_manifest(self, repository: str, reference: str, manifest: Manifest) -> str:
+        """Store exactly the manifest's bytes under a tag or its digest; return the digest. One PUT."""
+        return manifests.put_manifest(self._exchange, self._name(repository), reference, manifest)
+
+    def has_blob(self, repository: str, digest: str) -> bool:
+        """Answer whether the repository has the blob. One HEAD."""
+        return blobs.has_blob(self._exchange, self._name(repository), digest)
+
+    def blob_source(self, repository: str, descriptor: Descriptor) -> BlobSource:
+        """Return the blob as something to open at any offset, verified and resumed; nothing is asked yet."""
+        return BlobSource(self._exchange, self._name(repository), descriptor)
+
+    @contextmanager
+    def read_blob(self, repository: str, descriptor: Descriptor) -> Iterator[Iterator[bytes]]:
+        """Give the blob's bytes; size and digest are verified before the last piece comes.
+
+        A broken connection is resumed. Raise DigestMismatchError when the content is another.
+        """
+        with closing(self.blob_source(repository, descriptor).open()) as pieces:
+            yield pieces
+
+    def get_blob_bytes(self, repository: str, descriptor: Descriptor, *, limit_bytes: int = SMALL_BLOB_BYTES) -> bytes:
+        """Return a small blob as a whole; TooLargeError above the limit."""
+        return blobs.get_blob_bytes(self._exchange, self._name(repository), descriptor, limit_bytes=limit_bytes)
+
+    def mount_blob(self, repository: str, digest: str, *, from_repository: str) -> bool:
+        """Answer whether the registry took the blob over from another of its repositories. One POST."""
+        source = self._name(from_repository)
+        return sessions.mount_blob(self._exchange, self._name(repository), digest, from_repository=source)
+
+    def upload_blob(
+        self,
+        repository: str,
+        descriptor: Descriptor,
+        source: Iterable[bytes] | Opener,
+        *,
+        mount_from: str = "",
+        chunk_bytes: int | None = None,
+    ) -> bool:
+        """Put a blob into the repository; return whether it was mounted from ``mount_from`` instead of sent.
+
+        ``source`` is the bytes, or a function that opens them at an offset, so that broken uploads can go on.
+        ``chunk_bytes`` sends chunks of that size; without it one PUT is tried first.
+        """
+        return uploads.upload_blob(
+            self._exchange,
+            self._name(repository),
+            descriptor,
+            source,
+            mount_from=self._name(mount_from) if mount_from else "",
+            chunk_bytes=chunk_bytes,
+        )
+
+    def delete_manifest(self, repository: str, digest: str) -> None:
+        """Delete a manifest with all its tags; one that is not there counts as deleted."""
+        deletion.delete_manifest(self._exchange, self._name(repository), digest)
+
+    def delete_tags(self, repository: str, tags: Collection[str], *, digest: str) -> tuple[str, ...]:
+        """Delete those of the tags that point at the digest, never any other; return which of them are gone.
+
+        Raise SiblingTagsError when the registry can delete by digest only and other tags share it.
+        """
+        return deletion.delete_tags(self._exchange, self._name(repository), tags, digest=digest)
+
+    def _name(self, repository: str) -> str:
+        return self.connection.repository_path(validate_repository_name(repository))

@@ -1,0 +1,173 @@
+"""Reading blobs (OCI distribution-spec, "Pulling blobs"): verified, and resumed when the connection breaks."""
+
+import re
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing
+
+from registry.client.exchange import Exchange
+from registry.digests import Hasher, algorithm_of, is_content_of, new_hasher
+from registry.errors import DigestMismatchError, NetworkError, ProtocolError, ServerError, TooLargeError
+from registry.media import Descriptor
+from registry.pools import BLOCK_BYTES
+from registry.reference import validate_digest, validate_repository_name
+from registry.scopes import pull
+from registry.transport import Answer, Request
+
+SMALL_BLOB_BYTES = 8 << 20
+_CHECKPOINT_BYTES = 16 << 20
+_RESUME_LIMIT = 5
+_RESUME_PROGRESS_BYTES = 1 << 20
+_FIRST_PAUSE_SECONDS = 0.25
+_CONTENT_RANGE = re.compile(r"bytes\s+(\d+)-(\d+)/(\d+|\*)", re.IGNORECASE)
+
+
+def has_blob(exchange: Exchange, repository: str, digest: str) -> bool:
+    """Answer whether the repository has the blob. One HEAD.
+
+    A redirect to storage means yes: following it with HEAD fails where addresses are signed for GET.
+    """
+    validate_repository_name(repository)
+    validate_digest(digest)
+    attempt = f"Looking for the blob {digest} in {repository}"
+    url = exchange.url_of(repository, f"blobs/{digest}")
+    answer = exchange.try_send(Request("HEAD", url, attempt, stays_on_host=True), pull(repository))
+    answer.close()
+    if answer.status in (200, 204, 206) or 300 <= answer.status < 400:
+        return True
+    if answer.status in (404, 405, 501):  # without HEAD there is no cheap way to know; an upload is always right
+        return False
+    raise answer.refusal().error()
+
+
+def get_blob_bytes(exchange: Exchange, repository: str, descriptor: Descriptor, *, limit_bytes: int) -> bytes:
+    """Return a small blob, such as a config."""
+    if descriptor.size_bytes > limit_bytes:
+        raise TooLargeError(f"The blob {descriptor.digest} has {descriptor.size_bytes} bytes, more than {limit_bytes}")
+    if descriptor.data is not None and is_content_of(descriptor.digest, descriptor.data):
+        return descriptor.data
+    return b"".join(BlobSource(exchange, repository, descriptor).open())
+
+
+class BlobSource:
+    """A blob to be read, from any offset, as often as needed; what is yielded last has been verified.
+
+    Hash states are kept every 16 MiB, so that reading again from an offset neither starts over nor skips the
+    verification. The last piece is held back until size and digest are right: whoever uploads what this yields
+    can never complete a wrong blob.
+    """
+
+    def __init__(self, exchange: Exchange, repository: str, descriptor: Descriptor) -> None:
+        validate_repository_name(repository)
+        self._exchange = exchange
+        self._repository = repository
+        self._descriptor = descriptor
+        self._algorithm = algorithm_of(validate_digest(descriptor.digest))
+        self._checkpoints: dict[int, Hasher] = {0: new_hasher(self._algorithm)}
+        self._answer: Answer | None = None
+
+    def open(self, offset: int = 0) -> Generator[bytes, None, None]:
+        """Yield the bytes from the offset to the end."""
+        position = max(start for start in self._checkpoints if start <= offset)
+        hasher = self._checkpoints[position].copy()
+        skipped_bytes = offset - position
+        for piece in self._resumed(position):
+            position += len(piece)
+            hasher.update(piece)
+            self._keep(position, hasher)
+            if position == self._descriptor.size_bytes:
+                self._verify(hasher)
+            if skipped_bytes < len(piece):
+                yield piece[skipped_bytes:] if skipped_bytes else piece
+            skipped_bytes = max(0, skipped_bytes - len(piece))
+        if self._descriptor.size_bytes == 0:
+            self._verify(hasher)
+
+    def interrupt(self) -> None:
+        """Wake the thread that waits for bytes; safe to call from any thread."""
+        answer = self._answer
+        if answer is not None:
+            answer.interrupt()
+
+    def _keep(self, position: int, hasher: Hasher) -> None:
+        if position - max(self._checkpoints) >= _CHECKPOINT_BYTES:
+            self._checkpoints[position] = hasher.copy()
+
+    def _verify(self, hasher: Hasher) -> None:
+        came = f"{self._algorithm}:{hasher.hexdigest()}"
+        if came != self._descriptor.digest:
+            raise DigestMismatchError(f"{self._attempt}: the registry sent other content, {came}")
+
+    @property
+    def _attempt(self) -> str:
+        return f"Reading the blob {self._descriptor.digest} of {self._repository}"
+
+    def _resumed(self, position: int) -> Iterator[bytes]:
+        """Yield exactly the bytes from the position to the descriptor's size, going on after each break."""
+        breaks, last_break_at = 0, position
+        while position < self._descriptor.size_bytes:
+            try:
+                for piece in self._once(position):
+                    position += len(piece)
+                    yield piece
+                if position < self._descriptor.size_bytes:
+                    raise NetworkError(f"{self._attempt}: it ended after {position} bytes")
+            except (NetworkError, ServerError) as error:
+                self._exchange.check_stop()
+                if position - last_break_at >= _RESUME_PROGRESS_BYTES:
+                    breaks = 0
+                breaks, last_break_at = breaks + 1, position
+                if breaks > _RESUME_LIMIT or not error.is_temporary:
+                    raise
+                self._pause(_FIRST_PAUSE_SECONDS * 2 ** (breaks - 1))
+
+    def _once(self, position: int) -> Iterator[bytes]:
+        """Yield what one request gives from the position on; signed addresses expire, so ask the registry anew."""
+        headers = {"Range": f"bytes={position}-"} if position else {}
+        url = self._exchange.url_of(self._repository, f"blobs/{self._descriptor.digest}")
+        request = Request("GET", url, self._attempt, headers)
+        answer = self._exchange.send(request, pull(self._repository), accepted=(200, 206))
+        self._answer = answer
+        with closing(answer):
+            skipped_bytes = self._start_of(answer, position)
+            remaining_bytes = self._descriptor.size_bytes - position
+            for piece in answer.stream(block_bytes=BLOCK_BYTES, is_decoded=self._is_recoded(answer)):
+                self._exchange.check_stop()
+                if self._exchange.tally is not None:
+                    self._exchange.tally.count_received(len(piece))
+                wanted = piece[skipped_bytes : skipped_bytes + remaining_bytes]
+                skipped_bytes = max(0, skipped_bytes - len(piece))
+                remaining_bytes -= len(wanted)
+                if wanted:
+                    yield wanted
+                if not remaining_bytes:
+                    return  # the descriptor rules: whatever else is sent is not the blob
+
+    def _start_of(self, answer: Answer, position: int) -> int:
+        """Return how many bytes of the body come before the position.
+
+        Range is optional: 200 means the whole body. Only a 206 that says what we asked for is believed.
+        """
+        if answer.status == 200:
+            return position
+        found = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", "").strip())
+        if not position or found is None or int(found.group(1)) != position:
+            raise ProtocolError(f"{self._attempt}: the registry answered with another range than was asked for")
+        return 0
+
+    def _is_recoded(self, answer: Answer) -> bool:
+        """A proxy may compress though asked not to. Some registries label what is stored compressed as ``gzip``.
+
+        The lengths tell them apart: stored content has the descriptor's.
+        """
+        coding = answer.headers.get("Content-Encoding", "identity").strip().lower()
+        if coding in ("", "identity"):
+            return False
+        return answer.headers.get("Content-Length") != str(self._descriptor.size_bytes)
+
+    def _pause(self, seconds: float) -> None:
+        """Wait before asking again, with an eye on the stop flag."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self._exchange.check_stop()
+            time.sleep(min(left, 0.1))

@@ -1,0 +1,137 @@
+"""The long-lived side of talking to one registry: pools, TLS, challenge, tokens, and what was learned about it."""
+
+import os
+import ssl
+import threading
+import weakref
+from dataclasses import dataclass, field
+
+import urllib3
+
+from registry.authentication import Authenticator, Credentials
+from registry.pools import Timeouts, make_pools, make_tls_context
+from registry.reference import canonical_registry_url, hub_repository, is_docker_hub, normalise_registry_url
+from registry.tally import Tally
+from registry.tokens import TokenRequester
+from registry.transport import Answer, Request, perform
+
+__all__ = ["Connection", "Learned", "RegistrySettings", "Tally", "Timeouts"]
+
+
+@dataclass(frozen=True)
+class RegistrySettings:
+    """All there is to know for reaching a registry. ``repr()`` shows no secret."""
+
+    url: str
+    kind: str = "docker-registry"
+    username: str = ""
+    password: str = field(default="", repr=False)
+    verify_tls: bool = True
+    ca_certificate: str = field(default="", repr=False)
+    proxy_url: str = field(default="", repr=False)
+    user_agent: str = "HarborSync"
+    timeouts: Timeouts = field(default_factory=Timeouts)
+
+
+@dataclass
+class Learned:
+    """What the registry's answers taught us. Plain attributes: a lost update costs one request."""
+
+    tag_delete: bool | None = None
+    """Whether a manifest can be deleted by its tag without taking the other tags along."""
+    head_names_digest: bool = True
+    """Whether HEAD on a manifest gives type, size and digest; where not, GET is used at once."""
+    chunk_limit_bytes: int | None = None
+    """The largest chunk that was not refused as too large."""
+    warnings: set[str] = field(default_factory=set)
+    """Texts of ``Warning: 299`` headers, each logged once."""
+
+
+class Connection:
+    """Pools and memory for one registry. Make one, keep it, share it between threads.
+
+    Raise ValueError when the address is none, TlsError when the CA certificate is unreadable.
+    """
+
+    def __init__(self, settings: RegistrySettings) -> None:
+        self.settings = settings
+        self.base_url = canonical_registry_url(normalise_registry_url(settings.url))
+        self.learned = Learned()
+        self._is_hub = is_docker_hub(self.base_url)
+        self._tls_context: ssl.SSLContext | None = None
+        self._pools: urllib3.PoolManager | None = None
+        self._pools_lock = threading.Lock()
+        credentials = Credentials(settings.username, settings.password)
+        requester = TokenRequester(
+            username=settings.username,
+            password=settings.password,
+            basic_header=credentials.basic_header,
+            client_id=settings.user_agent.partition("/")[0],
+            perform=self.perform,
+        )
+        self.authenticator = Authenticator(credentials, requester, probe=self.probe)
+        _living.add(self)
+
+    def url_of(self, path: str) -> str:
+        """Return the address of a path below ``/v2/``."""
+        return f"{self.base_url}/v2/{path}"
+
+    def repository_path(self, repository: str) -> str:
+        """Return the name as this registry knows it (Docker Hub: ``alpine`` is ``library/alpine``)."""
+        return hub_repository(repository) if self._is_hub else repository
+
+    def perform(self, request: Request, tally: Tally | None = None) -> Answer:
+        """Send one request as it is, without authorisation of our own."""
+        headers = {"User-Agent": self.settings.user_agent, **request.headers}
+        whole = Request(
+            request.method, request.url, request.attempt, headers, request.body, stays_on_host=request.stays_on_host
+        )
+        return perform(self._living_pools(), whole, tally=tally)
+
+    def probe(self, tally: Tally | None = None) -> Answer:
+        """Ask ``/v2/`` as nobody, as the OCI distribution-spec's "Determining Support" has it."""
+        return self.perform(Request("GET", self.url_of(""), f"Asking {self.base_url} whether it is a registry"), tally)
+
+    def tls_context(self) -> ssl.SSLContext:
+        """Return the TLS context, made once: making one costs 28 ms."""
+        if self._tls_context is None:
+            settings = self.settings
+            self._tls_context = make_tls_context(verify=settings.verify_tls, ca_certificate=settings.ca_certificate)
+        return self._tls_context
+
+    def close(self) -> None:
+        """Close the idle sockets; the next request opens new ones."""
+        pools, self._pools = self._pools, None
+        if pools is not None:
+            pools.clear()
+
+    def forget_sockets(self) -> None:
+        """In a forked child: leave the parent's sockets and locks alone and make our own."""
+        self._pools = None
+        self._pools_lock = threading.Lock()
+        self.authenticator.reset_locks()
+
+    def _living_pools(self) -> urllib3.PoolManager:
+        pools = self._pools
+        if pools is not None:
+            return pools
+        with self._pools_lock:
+            if self._pools is None:
+                self._pools = make_pools(
+                    tls_context=self.tls_context(),
+                    timeouts=self.settings.timeouts,
+                    proxy_url=self.settings.proxy_url,
+                )
+            return self._pools
+
+
+_living: "weakref.WeakSet[Connection]" = weakref.WeakSet()
+
+
+def _forget_all_sockets() -> None:
+    for connection in list(_living):
+        connection.forget_sockets()
+
+
+# Celery's prefork workers: two processes that write to one socket would mix their requests.
+os.register_at_fork(after_in_child=_forget_all_sockets)

@@ -1,0 +1,95 @@
+"""Finding out what an artifact consists of and which of it the target lacks."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from registry.copying.events import Note, Teller
+from registry.copying.order import CopySource, CopyTarget
+from registry.errors import NotFoundError, ProtocolError
+from registry.media import MANIFEST_TYPES, Descriptor, Manifest
+
+DEPTH_LIMIT = 8
+"""Indexes in indexes are allowed; real ones have two levels, and something must end a malicious one."""
+MANIFEST_LIMIT = 10_000
+
+
+@dataclass
+class Tree:
+    """The part of an artifact that the target lacks."""
+
+    root: Manifest
+    manifests: list[Manifest] = field(default_factory=list)
+    """Children before their parents, the root last; without those the target has."""
+    blobs: dict[str, Descriptor] = field(default_factory=dict)
+    """Each digest once."""
+    foreign_layers: dict[str, Descriptor] = field(default_factory=dict)
+
+    @property
+    def size_bytes(self) -> int:
+        """Blobs and manifests together."""
+        blob_bytes = sum(blob.size_bytes for blob in self.blobs.values())
+        return blob_bytes + sum(manifest.size_bytes for manifest in self.manifests)
+
+    @property
+    def largest_first(self) -> list[Descriptor]:
+        """The blobs in the order that shortens the tail of a parallel copy."""
+        return sorted(self.blobs.values(), key=lambda blob: (-blob.size_bytes, blob.digest))
+
+
+class Walker:
+    """Walks an artifact's manifests at the source; what the target has is not descended into."""
+
+    def __init__(self, source: CopySource, target: CopyTarget, *, teller: Teller) -> None:
+        self._source = source
+        self._target = target
+        self._teller = teller
+        self._visited: set[str] = set()
+
+    def walk(self) -> Tree:
+        """Return the tree below the source's digest. Two requests per manifest: HEAD at the target, GET at the source.
+
+        A manifest that stands at the target proves that everything below it does: registries check at the push.
+        """
+        digest = self._source.digest
+        self._visited.add(digest)
+        is_present = self._is_at_target(digest)
+        tree = Tree(self._source.client.get_manifest(self._source.repository, digest))
+        if not is_present:
+            self._add(tree, tree.root, depth=0)
+        return tree
+
+    def _add(self, tree: Tree, manifest: Manifest, *, depth: int) -> None:
+        if depth > DEPTH_LIMIT:
+            raise ProtocolError(f"The index {tree.root.digest} is nested more than {DEPTH_LIMIT} deep")
+        for child in self._unvisited(manifest):
+            found = self._child(tree, child)
+            if found is not None:
+                self._add(tree, found, depth=depth + 1)
+        tree.blobs.update((blob.digest, blob) for blob in manifest.blobs)
+        tree.foreign_layers.update((layer.digest, layer) for layer in manifest.foreign_layers)
+        tree.manifests.append(manifest)
+
+    def _unvisited(self, manifest: Manifest) -> Iterator[Descriptor]:
+        for child in manifest.children:
+            if child.digest not in self._visited:
+                if len(self._visited) >= MANIFEST_LIMIT:
+                    raise ProtocolError(f"The index refers to more than {MANIFEST_LIMIT} manifests")
+                self._visited.add(child.digest)
+                yield child
+
+    def _child(self, tree: Tree, child: Descriptor) -> Manifest | None:
+        """Return the child's manifest; None when the target has it or when it turns out to be a blob."""
+        if self._is_at_target(child.digest):
+            return None
+        client, repository = self._source.client, self._source.repository
+        try:
+            return client.get_manifest(repository, child.digest)
+        except NotFoundError:
+            if child.media_type not in MANIFEST_TYPES and client.has_blob(repository, child.digest):
+                tree.blobs[child.digest] = child
+                return None
+            self._teller.tell(Note("warning", f"The source's index refers to {child.digest}, which it does not have"))
+            raise
+
+    def _is_at_target(self, digest: str) -> bool:
+        return self._target.client.head_manifest(self._target.repository, digest) is not None

@@ -1,0 +1,229 @@
+"""One HTTP exchange: sending, following redirects, and naming what broke.
+
+Redirects are followed here and not by urllib3, because credentials must stay with the registry (OCI
+distribution-spec: clients MUST NOT forward Authorization over host boundaries; S3 and Azure refuse two kinds of
+authorisation) and because a registry must not send us just anywhere (``registry.guards``).
+"""
+
+import socket
+import ssl
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import urllib3
+from urllib3 import exceptions
+from urllib3.response import BaseHTTPResponse
+
+from registry.errors import (
+    DnsError,
+    NetworkError,
+    NetworkTimeoutError,
+    ProtocolError,
+    RefusedError,
+    TlsError,
+    TooLargeError,
+)
+from registry.guards import is_same_host, is_same_origin, resolve_location
+from registry.redaction import redact_text
+from registry.refusals import Refusal
+from registry.tally import Tally
+
+Body = bytes | Callable[[], Iterable[bytes]] | None
+"""What is sent: bytes, or something that opens the bytes anew each time they have to be sent."""
+
+REDIRECT_LIMIT = 5
+ERROR_BODY_BYTES = 64 * 1024
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_SAFE_METHODS = frozenset({"GET", "HEAD"})
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request to be sent. ``attempt`` names it in messages: "Reading the tags of a/b"."""
+
+    method: str
+    url: str
+    attempt: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Body = None
+    stays_on_host: bool = False
+    """Give back a redirect to another host instead of following it."""
+
+
+class Answer:
+    """What came back. Read it or ``close()`` it, so that its connection can serve again."""
+
+    def __init__(self, request: Request, response: BaseHTTPResponse) -> None:
+        self.request = request
+        self.url = request.url
+        self.status = response.status
+        self.headers = response.headers
+        self._response = response
+
+    def read(self, limit_bytes: int) -> bytes:
+        """Return the whole body with any content coding undone; TooLargeError when it is longer than the limit."""
+        try:
+            body = b"".join(self._decoded(limit_bytes))
+        finally:
+            self.close()
+        if len(body) > limit_bytes:
+            raise TooLargeError(f"{self.request.attempt}: the answer is larger than {limit_bytes} bytes")
+        return body
+
+    def stream(self, *, block_bytes: int, is_decoded: bool = False) -> Iterator[bytes]:
+        """Yield the body as it arrives, in pieces of at most ``block_bytes``."""
+        try:
+            while piece := self._response.read1(block_bytes, decode_content=is_decoded):
+                yield piece
+        except (exceptions.HTTPError, OSError) as error:
+            raise network_error(self.request.attempt, error) from error
+
+    def refusal(self) -> Refusal:
+        """Return the answer as a refusal, its body read as far as it matters; the connection is given back."""
+        body = bytearray()
+        try:
+            for piece in self.stream(block_bytes=ERROR_BODY_BYTES, is_decoded=True):
+                body += piece
+                if len(body) >= ERROR_BODY_BYTES:
+                    break
+        except NetworkError:
+            pass  # a half-read reason must not hide the status
+        self.close()
+        return Refusal(self.request.attempt, self.status, dict(self.headers), bytes(body[:ERROR_BODY_BYTES]))
+
+    def discard(self) -> None:
+        """Read away a short body so that the connection can be kept."""
+        self.refusal()
+
+    def interrupt(self) -> None:
+        """Wake a thread that waits for this body; safe to call from any thread."""
+        try:
+            self._response.shutdown()
+        except (ValueError, RuntimeError, OSError):
+            return  # already closed
+
+    def close(self) -> None:
+        """Give the connection back when the body was read to its end, drop it otherwise."""
+        if self._response.closed:
+            self._response.release_conn()
+        else:
+            self._response.close()
+
+    def _decoded(self, limit_bytes: int) -> Iterator[bytes]:
+        total_bytes = 0
+        for piece in self.stream(block_bytes=limit_bytes + 1, is_decoded=True):
+            total_bytes += len(piece)
+            yield piece
+            if total_bytes > limit_bytes:
+                return
+
+
+def perform(pools: urllib3.PoolManager, request: Request, *, tally: Tally | None = None) -> Answer:
+    """Send the request, follow its redirects, and return the final answer of whatever status."""
+    for _ in range(REDIRECT_LIMIT + 1):
+        answer = _send_once(pools, request, tally)
+        if answer.status not in _REDIRECTS or "Location" not in answer.headers:
+            return answer
+        target = resolve_location(answer.headers["Location"], origin=request.url, attempt=request.attempt)
+        if not _may_follow(request, answer.status, target):
+            return answer
+        answer.close()
+        request = _redirected(request, target)
+    raise ProtocolError(f"{request.attempt}: more than {REDIRECT_LIMIT} redirects")
+
+
+def _may_follow(request: Request, status: int, target: str) -> bool:
+    """Reads may go anywhere the guards allow; bytes follow only inside the registry's host, with their method."""
+    if request.method in _SAFE_METHODS:
+        return is_same_host(request.url, target) or not request.stays_on_host
+    return status in (307, 308) and is_same_host(request.url, target)
+
+
+def _redirected(request: Request, target: str) -> Request:
+    headers = dict(request.headers)
+    if not is_same_origin(request.url, target):
+        headers.pop("Authorization", None)
+    return replace(request, url=target, headers=headers)
+
+
+def _send_once(pools: urllib3.PoolManager, request: Request, tally: Tally | None) -> Answer:
+    if tally is not None:
+        tally.count_request(request.method)
+    body = request.body() if callable(request.body) else request.body
+    try:
+        response = pools.urlopen(
+            request.method,
+            request.url,
+            body=body,
+            headers={"Accept-Encoding": "identity", **request.headers},
+            redirect=False,
+            retries=False,
+            preload_content=False,
+            decode_content=False,
+        )
+    except (exceptions.HTTPError, OSError, ValueError) as error:
+        raise network_error(request.attempt, error) from error
+    return Answer(request, response)
+
+
+def network_error(attempt: str, error: Exception) -> NetworkError | ProtocolError:
+    """Return what a urllib3 or socket exception means."""
+    if isinstance(error, exceptions.ProxyError):
+        inner = error.original_error if isinstance(error.original_error, Exception) else error
+        return network_error(f"{attempt} (through the proxy)", inner)
+    for cause in _causes(error):
+        known = _known_cause(attempt, cause)
+        if known is not None:
+            return known
+    if isinstance(error, (exceptions.LocationValueError, ValueError, exceptions.SSLError)):
+        return ProtocolError(f"{attempt}: {redact_text(str(error))}")
+    return NetworkError(f"{attempt}: the connection broke ({_reason(error)})")
+
+
+def _known_cause(attempt: str, cause: BaseException) -> NetworkError | None:
+    if isinstance(cause, (exceptions.NameResolutionError, socket.gaierror)):
+        return DnsError(f"{attempt}: the host name could not be resolved")
+    if isinstance(cause, ConnectionRefusedError):
+        return RefusedError(f"{attempt}: the connection was refused")
+    if isinstance(cause, exceptions.NewConnectionError):  # urllib3 files it under timeouts
+        return None
+    if isinstance(cause, (TimeoutError, exceptions.TimeoutError)):
+        return NetworkTimeoutError(f"{attempt}: no answer within the time limit")
+    return _tls_error(attempt, cause) if isinstance(cause, ssl.SSLError) else None
+
+
+def _tls_error(attempt: str, error: ssl.SSLError) -> NetworkError:
+    """A refused certificate stays refused; a TLS connection that was cut is an ordinary broken one."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return TlsError(f"{attempt}: the TLS certificate was not accepted ({error.verify_message})")
+    reason = error.reason or ""
+    if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"):
+        return TlsError(f"{attempt}: the server does not speak TLS here; is it an http:// address?")
+    if isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)) or "EOF" in reason:
+        return NetworkError(f"{attempt}: the TLS connection was cut")
+    return TlsError(f"{attempt}: TLS failed ({reason or 'unknown reason'})")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield the exception and what lies beneath it, whichever way urllib3 wrapped it."""
+    pending: list[object] = [error]
+    seen: set[int] = set()
+    while pending:
+        current = pending.pop(0)
+        if not isinstance(current, BaseException) or id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        pending += [current.__cause__, current.__context__, *current.args, getattr(current, "reason", None)]
+
+
+def _reason(error: BaseException) -> str:
+    """Return a short name of what broke: "reset by peer", "closed early" …"""
+    for cause in _causes(error):
+        if isinstance(cause, ConnectionResetError):
+            return "reset by the other side"
+        if isinstance(cause, exceptions.IncompleteRead):
+            return "closed before the end of the body"
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+    return type(error).__name__
