@@ -1,0 +1,34 @@
+"""`manage.py worker`: the processes that copy, alone. Start it on as many machines as are wanted."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from celery.signals import worker_process_init
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from harborsync.celery import app
+from harborsync.supervise.tether import die_with_parent
+
+
+@worker_process_init.connect
+def tie_to_worker(**_: Any) -> None:
+    """End a pool process with its worker: a killed worker's leases run out, so nobody may go on in its name."""
+    die_with_parent()
+
+
+class Command(BaseCommand):
+    """Becomes a Celery worker with a pool of processes."""
+
+    help = "Run a worker with HARBORSYNC_WORKER_PROCESSES processes."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Take the number of processes."""
+        parser.add_argument("--processes", type=int, default=settings.WORKER_PROCESSES)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Work until SIGTERM. Workers need not know each other, so gossip and mingle are off."""
+        arguments = ["worker", "--pool", "prefork", "--concurrency", str(options["processes"])]
+        arguments += ["--queues", settings.CELERY_TASK_DEFAULT_QUEUE, "--prefetch-multiplier", "1"]
+        arguments += ["--without-gossip", "--without-mingle", "--loglevel", "WARNING"]
+        app.worker_main(arguments)
