@@ -10,5 +10,5 @@ class HarborSyncConfig(AppConfig):
     verbose_name = "HarborSync"
 
     def ready(self) -> None:
-        """Register the system checks."""
-        from harborsync import checks  # noqa: F401
+        """Register the system checks and make our Celery application the current one."""
+        from harborsync import celery, checks  # noqa: F401

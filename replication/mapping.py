@@ -1,5 +1,6 @@
 """Where a source repository goes at the target: namespace and flattening, as Harbor does it."""
 
+from registry.kinds import RegistryKind
 from registry.reference import is_repository_name
 
 
@@ -11,7 +12,8 @@ def map_repository(repository: str, *, namespace: str, flatten_level: int) -> st
     """Return the target repository.
 
     `flatten_level` is Harbor's dest_namespace_replace_count: how many leading path components the namespace stands
-    for; -1: all but the last. Without a namespace the path stays as it is and the level does not count. Raises MappingError.
+    for; -1: all but the last. Without a namespace the path stays as it is and the level does not count.
+    Raises MappingError.
 
     >>> [map_repository("a/b/img", namespace="ns", flatten_level=level) for level in (-1, 0, 1, 2)]
     ['ns/img', 'ns/a/b/img', 'ns/b/img', 'ns/img']
@@ -31,12 +33,11 @@ def map_repository(repository: str, *, namespace: str, flatten_level: int) -> st
     return target
 
 
-def check_components(repository: str, *, at_least: int, at_most: int | None) -> None:
+def check_path(repository: str, kind: RegistryKind | None) -> None:
     """Refuse a path that the target's kind of registry cannot hold. Raises MappingError."""
+    if kind is None or kind.accepts_path(repository):
+        return
     count = repository.count("/") + 1
-    if at_most is not None and count > at_most:
-        raise MappingError(
-            f"{repository} has {count} path components, but the target allows {at_most}: flatten more levels"
-        )
-    if count < at_least:
-        raise MappingError(f"{repository} has {count} path component, but the target needs {at_least}: set a namespace")
+    if kind.path_rule == "exactly-two" and count > 2:
+        raise MappingError(f"{repository} has {count} path components, but {kind.title} allows 2: flatten more levels")
+    raise MappingError(f"{repository} has {count} path component, but {kind.title} needs 2: set a namespace")

@@ -1,7 +1,7 @@
 """Doublestar patterns, as Harbor's rules use them.
 
-Grammar (bmatcuk/doublestar, the library behind Harbor's filters): `*` any run of characters but `/`; `**` as a whole path
-component, zero or more components; `?` one character but `/`; `[abc]`, `[a-z]`, `[^a-z]` one character of a class;
+Grammar (bmatcuk/doublestar, the library behind Harbor's filters): `*` any run of characters but `/`; `**` as a whole
+path component, zero or more components; `?` one character but `/`; `[abc]`, `[a-z]`, `[^a-z]` one character of a class;
 `{a,b}` alternatives; `\\x` the character x itself. Case sensitive, and the whole text must match.
 """
 

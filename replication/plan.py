@@ -43,6 +43,24 @@ class RuleSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Scope:
+    """What events named of one repository: tags pushed or deleted, and digests deleted with whatever tags they had."""
+
+    repository: str
+    tags: tuple[str, ...] = ()
+    deleted_digests: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the scope as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "Scope":
+        """Return the scope that `to_json` wrote."""
+        return cls(document["repository"], tuple(document["tags"]), tuple(document["deleted_digests"]))
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedTransfer:
     """One artifact to copy or delete; with `reason_code` set it is only recorded as skipped."""
 

@@ -59,6 +59,7 @@ class Endpoint(models.Model):
     health_code = models.CharField(max_length=32, blank=True, editable=False)
     health_reason = models.TextField(blank=True, editable=False)
     checked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    check_requested_at = models.DateTimeField(null=True, blank=True, editable=False)
     # {"tag_delete": bool, …}: what the registry was found to offer; a missing key means "not asked yet".
     capabilities = models.JSONField(default=dict, blank=True, editable=False)
 

@@ -27,7 +27,7 @@ class Execution(Progress, Leased):
     reason_code = models.CharField(max_length=32, blank=True)
     status_text = models.TextField(blank=True)
     spec = models.JSONField(default=dict)  # replication.plan.RuleSpec as it was when the run began
-    # None: everything the rule matches; else the repositories (and tags) that events named: [[repository, [tag, …]], …]
+    # [replication.plan.Scope, …] for what events named; None: everything the rule matches.
     scope = models.JSONField(null=True)
     stop_requested_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -94,14 +94,12 @@ class Task(Progress, Leased):
     """One source repository to one target inside an execution. The lease is that of whoever plans it."""
 
     execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="tasks")
-    position = models.PositiveIntegerField()  # order of discovery
     operation = models.CharField(max_length=8, choices=Operation.choices, default=Operation.COPY)
     source_repository = models.CharField(max_length=255)
     target = models.ForeignKey(Endpoint, on_delete=models.SET_NULL, null=True, related_name="+")
     target_name = models.CharField(max_length=64)
     target_repository = models.CharField(max_length=255, blank=True)
-    # None: every tag that matches; else the tags that events named.
-    tags = models.JSONField(null=True)
+    scope = models.JSONField(null=True)  # replication.plan.Scope of this repository; None: every tag that matches
     status = models.CharField(max_length=9, choices=Status.choices, default=Status.PENDING)
     reason_code = models.CharField(max_length=32, blank=True)
     reason = models.TextField(blank=True)

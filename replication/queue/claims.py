@@ -1,0 +1,122 @@
+"""Claims: a worker takes a row by one conditional change, holds it by a lease, and loses it by silence.
+
+On PostgreSQL the candidates are read FOR UPDATE SKIP LOCKED; on SQLite the IMMEDIATE transaction lets one worker at a
+time look for work.
+"""
+
+import os
+import secrets
+import socket
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F, Model, Q, QuerySet
+from django.db.models.functions import Coalesce
+
+from replication.models import Execution, Status, Task, Transfer, released
+
+Row = TypeVar("Row", bound=Model)
+
+
+def new_worker_id() -> str:
+    """Return a name for one drain: where it runs, and something unique."""
+    return f"{socket.gethostname()[:32]}:{os.getpid()}:{secrets.token_hex(6)}"
+
+
+def due(now: datetime) -> Q:
+    """Return the condition that a pending row may be tried now."""
+    return Q(status=Status.PENDING) & (Q(next_attempt_at__isnull=True) | Q(next_attempt_at__lte=now))
+
+
+def claim_listing(execution_id: int, *, worker: str, now: datetime) -> Execution | None:
+    """Take the listing of an execution's repositories, if it is to be done."""
+    claimed = Execution.objects.filter(
+        due(now), pk=execution_id, listed_at__isnull=True, stop_requested_at__isnull=True
+    ).update(**_taken(worker, now))
+    return Execution.objects.get(pk=execution_id) if claimed else None
+
+
+def claim_repository(execution_id: int, *, worker: str, now: datetime) -> list[Task]:
+    """Take one repository to plan, for all its targets that are due; empty when there is none."""
+    with transaction.atomic():
+        waiting = Task.objects.filter(due(now), execution_id=execution_id, planned_at__isnull=True)
+        first = _lock(waiting.order_by("id")).first()
+        if first is None:
+            return []
+        siblings = _lock(waiting.filter(source_repository=first.source_repository).order_by("id"))
+        return _take(Task, siblings, worker=worker, now=now)
+
+
+def claim_artifact(execution_id: int, *, worker: str, now: datetime) -> list[Transfer]:
+    """Take one artifact of one source repository, for all its targets that are due; empty when there is none."""
+    with transaction.atomic():
+        waiting = Transfer.objects.filter(due(now), execution_id=execution_id)
+        first = _lock(waiting.order_by("id")).select_related("task").first()
+        if first is None:
+            return []
+        siblings = waiting.filter(
+            digest=first.digest,
+            operation=first.operation,
+            task__source_repository=first.task.source_repository,
+        )
+        return _take(Transfer, _lock(siblings.order_by("id")), worker=worker, now=now)
+
+
+def _lock(rows: "QuerySet[Row]") -> "QuerySet[Row]":
+    """Lock the rows where the database can, passing over those that another worker has."""
+    if connection.features.has_select_for_update_skip_locked:
+        return rows.select_for_update(skip_locked=True, of=("self",))
+    return rows
+
+
+def _take(model: type[Row], rows: "QuerySet[Row]", *, worker: str, now: datetime) -> list[Row]:
+    """Mark the rows as held by this worker and return them as they are now."""
+    ids = list(rows.values_list("pk", flat=True))
+    manager = model._default_manager
+    manager.filter(pk__in=ids).update(**_taken(worker, now))
+    return list(manager.filter(pk__in=ids).order_by("pk"))
+
+
+def _taken(worker: str, now: datetime) -> dict[str, object]:
+    return {
+        "status": Status.RUNNING,
+        "attempts": F("attempts") + 1,
+        "next_attempt_at": None,
+        "lease_owner": worker,
+        "lease_until": lease_end(now),
+        "started_at": Coalesce("started_at", now),
+    }
+
+
+def lease_end(now: datetime) -> datetime:
+    """Return until when a row taken or renewed now is held."""
+    return now + timedelta(seconds=settings.LEASE_SECONDS)
+
+
+def renew(worker: str, now: datetime) -> None:
+    """Hold on to everything this worker has."""
+    for model in (Execution, Task, Transfer):
+        model._default_manager.filter(lease_owner=worker, status=Status.RUNNING).update(lease_until=lease_end(now))
+
+
+def is_claimable(execution_id: int, now: datetime) -> bool:
+    """Say whether an execution has anything that a worker could take now."""
+    return (
+        Transfer.objects.filter(due(now), execution_id=execution_id).exists()
+        or Task.objects.filter(due(now), execution_id=execution_id, planned_at__isnull=True).exists()
+        or Execution.objects.filter(due(now), pk=execution_id, listed_at__isnull=True).exists()
+    )
+
+
+def revive_expired(now: datetime) -> set[int]:
+    """Give back what dead workers held; return the executions that can go on. Costs three indexed queries."""
+    revived: set[int] = set()
+    for model, key in ((Execution, "pk"), (Task, "execution_id"), (Transfer, "execution_id")):
+        expired = model._default_manager.filter(status=Status.RUNNING, lease_until__lt=now)
+        rows = list(expired.values_list("pk", key))
+        if rows:
+            expired.filter(pk__in=[pk for pk, _ in rows]).update(status=Status.PENDING, **released())
+            revived.update(execution_id for _, execution_id in rows)
+    return revived

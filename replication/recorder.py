@@ -1,0 +1,166 @@
+"""What happens in the engine's threads, gathered there and written here, at most once a second.
+
+Threads call `log` and a `TransferProgress`; only the thread that owns the database calls `flush`.
+"""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from registry import (
+    ArtifactSized,
+    BlobCopied,
+    BlobMounted,
+    BlobPresent,
+    BlobProgress,
+    BlobTakenBack,
+    CopyEvent,
+    ManifestPushed,
+    Note,
+    Tally,
+)
+from replication.models import Execution, LogLine, Task, Transfer
+
+FLUSH_SECONDS = 1.0
+COUNTERS = ("bytes_total", "bytes_done", "bytes_copied", "bytes_mounted", "bytes_present", "requests")
+
+
+@dataclass
+class TransferProgress:
+    """The figures of one attempt at one transfer. Written by engine threads, read by the recorder."""
+
+    transfer: Transfer
+    log: Callable[[str, str], None]
+    tally: Tally = field(default_factory=Tally)
+    copied: int = 0
+    mounted: int = 0
+    present: int = 0
+    taken_back: int = 0
+    manifests: dict[str, int] = field(default_factory=dict)  # {digest: size}; one digest may get several tags
+    total: int = 0
+
+    def on_event(self, event: CopyEvent) -> None:
+        """Take one event of the engine; the engine gives them one at a time."""
+        match event:
+            case ArtifactSized(size_bytes=size):
+                self.total = size
+            case BlobProgress(bytes_delta=delta):
+                self.copied += delta
+            case BlobTakenBack(bytes=size):
+                self.taken_back += size
+            case BlobCopied(digest=digest, size_bytes=size):
+                self.log("info", f"copied blob {digest} ({size} bytes)")
+            case BlobMounted(digest=digest, size_bytes=size):
+                self.mounted += size
+                self.log("info", f"mounted blob {digest} ({size} bytes)")
+            case BlobPresent(size_bytes=size):
+                self.present += size
+            case ManifestPushed(digest=digest, reference=reference, size_bytes=size):
+                self.manifests[digest] = size
+                self.log("info", f"pushed manifest {digest} as {reference}")
+            case Note(level=level, message=message):
+                self.log(level, message)
+
+    def figures(self) -> dict[str, int]:
+        """Return the transfer's counters as they are to be stored; none is lower than what is stored already."""
+        row = self.transfer
+        done = self.copied - self.taken_back + self.mounted + self.present + sum(self.manifests.values())
+        return {
+            "bytes_total": max(row.bytes_total, self.total),
+            "bytes_done": max(row.bytes_done, min(done, self.total) if self.total else done),
+            "bytes_copied": row.bytes_copied + self.copied,
+            "bytes_mounted": max(row.bytes_mounted, self.mounted),
+            "bytes_present": max(row.bytes_present, self.present),
+            "requests": row.requests + self.tally.total_requests,
+        }
+
+
+class Recorder:
+    """The batching writer of one drain."""
+
+    def __init__(self, execution_id: int) -> None:
+        self._execution_id = execution_id
+        self._lock = threading.Lock()
+        self._lines: list[LogLine] = []
+        self._progress: dict[int, TransferProgress] = {}
+        self._written: dict[int, dict[str, int]] = {}
+        self._flushed_at = time.monotonic()
+
+    def log(self, message: str, *, level: str = LogLine.Level.INFO, task_id: int | None = None) -> None:
+        """Keep a log line for the next flush. Any thread may call."""
+        line = LogLine(
+            execution_id=self._execution_id, task_id=task_id, at=timezone.now(), level=level, message=message
+        )
+        with self._lock:
+            self._lines.append(line)
+
+    def follow(self, transfer: Transfer) -> TransferProgress:
+        """Return where the engine reports about this attempt at a transfer."""
+        progress = TransferProgress(
+            transfer, lambda level, message: self.log(message, level=level, task_id=transfer.task_id)
+        )
+        self._progress[transfer.pk] = progress
+        self._written[transfer.pk] = {name: getattr(transfer, name) for name in COUNTERS}
+        return progress
+
+    def leave(self, transfer: Transfer) -> None:
+        """Write what is left of an attempt that is over, before its end is recorded."""
+        self.flush()
+        self._progress.pop(transfer.pk, None)
+        self._written.pop(transfer.pk, None)
+
+    def count_requests(self, task: Task, tally: Tally) -> None:
+        """Add the requests that planning a repository took."""
+        added = {"requests": F("requests") + tally.total_requests}
+        Task.objects.filter(pk=task.pk).update(**added)
+        Execution.objects.filter(pk=self._execution_id).update(**added)
+
+    def tick(self) -> bool:
+        """Flush if a second has passed; say whether it did."""
+        if time.monotonic() - self._flushed_at < FLUSH_SECONDS:
+            return False
+        self.flush()
+        return True
+
+    def flush(self) -> None:
+        """Write log lines and progress in one short transaction."""
+        self._flushed_at = time.monotonic()
+        with self._lock:
+            lines, self._lines = self._lines, []
+        changes = self._changes()
+        if not lines and not changes:
+            return
+        with transaction.atomic():
+            LogLine.objects.bulk_create(lines)
+            self._write(changes)
+
+    def _changes(self) -> dict[int, dict[str, int]]:
+        """Return `{transfer id: figures}` for the transfers whose figures moved."""
+        figures = {pk: progress.figures() for pk, progress in self._progress.items()}
+        return {pk: values for pk, values in figures.items() if values != self._written[pk]}
+
+    def _write(self, changes: dict[int, dict[str, int]]) -> None:
+        tasks: dict[int, dict[str, int]] = defaultdict(lambda: dict.fromkeys(COUNTERS, 0))
+        whole = dict.fromkeys(COUNTERS, 0)
+        for pk, values in changes.items():
+            Transfer.objects.filter(pk=pk).update(**values)
+            task = tasks[self._progress[pk].transfer.task_id]
+            for name, value in values.items():
+                delta = value - self._written[pk][name]
+                task[name] += delta
+                whole[name] += delta
+            self._written[pk] = values
+        for task_id, deltas in sorted(tasks.items()):  # one order for all workers: no deadlock
+            Task.objects.filter(pk=task_id).update(**_increments(deltas))
+        if changes:
+            Execution.objects.filter(pk=self._execution_id).update(**_increments(whole))
+
+
+def _increments(deltas: dict[str, int]) -> dict[str, object]:
+    return {name: F(name) + delta for name, delta in deltas.items() if delta}

@@ -1,0 +1,83 @@
+"""What all pieces of work of one drain share."""
+
+import logging
+import threading
+import traceback
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from django.utils import timezone
+
+from harborsync.lib.crypto import SecretUnreadableError
+from registry import RegistryClient, RegistryError, Tally
+from replication.models import Execution, LogLine, RuleTarget
+from replication.plan import RuleSpec
+from replication.recorder import Recorder
+from replication.retries import RetryPolicy, Verdict, judge
+from targets.clients import connection_for
+from targets.models import Endpoint
+
+logger = logging.getLogger(__name__)
+
+
+class EndpointUnusableError(RegistryError):
+    """The row of an endpoint is gone, or its secret cannot be read. Nothing was sent."""
+
+    code = "endpoint_unusable"
+
+
+@dataclass
+class Context:
+    """One drain's execution, identity and tools. Used by the thread that owns the database only."""
+
+    execution: Execution
+    worker: str
+    recorder: Recorder
+    stop: threading.Event
+    policy: RetryPolicy
+    spec: RuleSpec
+
+    def client(self, endpoint_id: int | None, tally: Tally) -> RegistryClient:
+        """Return a client with the endpoint's credentials of this moment, bound to this drain's stop flag.
+
+        Raises EndpointUnusableError.
+        """
+        try:
+            connection = connection_for(Endpoint.objects.get(pk=endpoint_id))
+        except Endpoint.DoesNotExist as error:
+            raise EndpointUnusableError("The registry was deleted from HarborSync while work for it waited.") from error
+        except SecretUnreadableError as error:
+            raise EndpointUnusableError(str(error)) from error
+        return RegistryClient(connection, stop=self.stop, tally=tally)
+
+    @cached_property
+    def is_source_a_target(self) -> bool:
+        """Say whether some rule writes to this execution's source: then what it holds is worth remembering."""
+        return RuleTarget.objects.filter(endpoint_id=self.spec.source_id).exists()
+
+    def judge(self, error: BaseException, *, attempts: int, started_at: datetime | None) -> Verdict:
+        """Decide what becomes of failed work; a bug of ours is logged with its traceback."""
+        elapsed = (timezone.now() - started_at).total_seconds() if started_at else 0.0
+        verdict = judge(error, attempts=attempts, elapsed_seconds=elapsed, policy=self.policy)
+        if verdict.code == "internal_error":
+            logger.error("drain.bug execution=%s", self.execution.pk, exc_info=error)
+        return verdict
+
+    def log_verdict(self, what: str, verdict: Verdict, error: BaseException, *, task_id: int | None) -> None:
+        """Write the line that tells what went wrong and what follows."""
+        if verdict.status == "pending":
+            message = f"{what}: {verdict.message} (next attempt in {verdict.delay_seconds:.0f} s)"
+            self.recorder.log(message, level=LogLine.Level.WARNING, task_id=task_id)
+        elif verdict.status == "stopped":
+            self.recorder.log(f"{what}: stopped", level=LogLine.Level.WARNING, task_id=task_id)
+        else:
+            level = LogLine.Level.WARNING if verdict.status == "skipped" else LogLine.Level.ERROR
+            detail = verdict.message
+            if verdict.code == "internal_error":
+                detail = "".join(traceback.format_exception(error))
+            self.recorder.log(f"{what}: {detail}", level=level, task_id=task_id)
+
+    def later(self, verdict: Verdict) -> datetime:
+        """Return when the next attempt is due."""
+        return timezone.now() + timedelta(seconds=verdict.delay_seconds)

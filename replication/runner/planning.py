@@ -1,0 +1,196 @@
+"""Planning: from a repository to transfer rows, by looking at both sides."""
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from registry import RegistryError, Tally
+from replication import engine
+from replication.engine import Comparison, Place
+from replication.models import Execution, LogLine, Operation, Status, SyncState, Task, Transfer, released
+from replication.plan import PlannedTransfer, Scope, plan_copies, plan_deletions
+from replication.queue import claims, doorbell
+from replication.queue.transitions import close_task, count_transfers, finish_task, postpone_task
+from replication.runner.context import Context
+from replication.sync_states import known_digests, remember
+
+# More transfers than this in one repository are worth calling other workers for.
+WORTH_RINGING = 4
+
+
+def claim_planning(context: Context) -> "PlanningWork | None":
+    """Take one repository to plan, with all its targets."""
+    tasks = claims.claim_repository(context.execution.pk, worker=context.worker, now=timezone.now())
+    return PlanningWork(context, tasks) if tasks else None
+
+
+@dataclass
+class PlanningWork:
+    """One repository and its targets. `run` is called in a network thread."""
+
+    context: Context
+    tasks: list[Task]
+    tally: Tally = field(default_factory=Tally)
+
+    def __post_init__(self) -> None:
+        self._repository = self.tasks[0].source_repository
+        self._put = {task.pk: self._known(task) for task in self.tasks}
+        self._unusable: dict[int, RegistryError] = {}
+        self._places: dict[int, Place] = {}
+        self._source = self._place(0, self.context.spec.source_id, self._repository)
+        for task in self.tasks:
+            place = self._place(task.pk, task.target_id, task.target_repository)
+            if place:
+                self._places[task.pk] = place
+
+    def _place(self, key: int, endpoint_id: int | None, repository: str) -> Place | None:
+        try:
+            return Place(self.context.client(endpoint_id, self.tally), repository)
+        except RegistryError as error:
+            self._unusable[key] = error
+            return None
+
+    def _known(self, task: Task) -> dict[str, str]:
+        """Return what we know the target to hold, as far as this task's scope is concerned."""
+        rows = SyncState.objects.filter(endpoint_id=task.target_id, repository=task.target_repository)
+        if task.scope is not None:
+            scope = Scope.from_json(task.scope)
+            rows = rows.filter(Q(tag__in=scope.tags) | Q(digest__in=scope.deleted_digests))
+        return dict(rows.values_list("tag", "digest"))
+
+    def _tags(self) -> list[str] | None:
+        """Return the tags to look at: those that events named, and those that had a deleted digest; None: all."""
+        if self.tasks[0].scope is None:
+            return None
+        scope = Scope.from_json(self.tasks[0].scope)
+        return sorted({*scope.tags, *(tag for put in self._put.values() for tag in put)})
+
+    def run(self) -> Comparison:
+        """Look at both sides. Raises RegistryError, Stopped."""
+        if self._source is None:
+            raise self._unusable[0]
+        tags = self._tags()
+        also = {key: list(put) for key, put in self._put.items()} if tags is not None else {}
+        return engine.compare(self._source, self._places, filters=self.context.spec.filters, tags=tags, also=also)
+
+    def tick(self) -> None:
+        """Nothing to write before the end."""
+
+    def settle(self, future: "Future[Comparison]") -> None:
+        """Write each target's plan, or what went wrong."""
+        error = future.exception()
+        self.context.recorder.count_requests(self.tasks[0], self.tally)
+        for task in self.tasks:
+            if error is not None:
+                self._fail(task, error)
+                continue
+            comparison = future.result()
+            found = self._unusable.get(task.pk) or comparison.targets[task.pk]
+            if isinstance(found, RegistryError):
+                self._fail(task, found)
+            else:
+                self._write(task, comparison, found)
+
+    def settle_stopped(self) -> None:
+        """Give the planning up."""
+        for task in self.tasks:
+            finish_task(task, worker=self.context.worker, status=Status.STOPPED)
+
+    def _fail(self, task: Task, error: BaseException) -> None:
+        verdict = self.context.judge(error, attempts=task.attempts, started_at=task.started_at)
+        self.context.log_verdict(f"looking at {task}", verdict, error, task_id=task.pk)
+        if verdict.status == "pending":
+            postpone_task(
+                task,
+                worker=self.context.worker,
+                until=self.context.later(verdict),
+                reason_code=verdict.code,
+                reason=verdict.message,
+            )
+        else:
+            finish_task(
+                task,
+                worker=self.context.worker,
+                status=Status(verdict.status),
+                reason_code=verdict.code,
+                reason=verdict.message,
+            )
+
+    def _write(self, task: Task, comparison: Comparison, target: Mapping[str, str]) -> None:
+        """Turn the comparison into transfer rows, in one transaction, if the task is still ours."""
+        spec = self.context.spec
+        plan = plan_copies(comparison.source.digests, target, override=spec.override)
+        deletions: tuple[PlannedTransfer, ...] = ()
+        if spec.deletion and task.scope is not None:
+            deletions = plan_deletions(comparison.source.missing, self._put[task.pk], target)
+        planned = [*plan.transfers, *deletions]
+        unchanged = plan.unchanged or {}
+        with transaction.atomic():
+            if not self._release(task, planned, len(unchanged)):
+                return
+            skipped = self._insert(task, planned)
+            count_transfers(task.execution_id, task.pk, {Status.SKIPPED: skipped}, added=len(planned))
+        self._remember(task, unchanged)
+        self._log(task, planned, unchanged)
+        if len(planned) > WORTH_RINGING:
+            doorbell.ring(task.execution_id, workers=settings.DRAINS_PER_EXECUTION - 1)
+        close_task(task.pk)
+
+    def _remember(self, task: Task, unchanged: Mapping[str, str]) -> None:
+        """Note what was found in step, on the side that was written to; on the other too, if rules write there."""
+        places = [(task.target_id, task.target_repository)]
+        if self.context.is_source_a_target:
+            places.append((self.context.spec.source_id, task.source_repository))
+        for endpoint_id, repository in places:
+            remember(endpoint_id, repository, unchanged, known=known_digests(endpoint_id, repository, unchanged))
+
+    def _release(self, task: Task, planned: Iterable[PlannedTransfer], unchanged: int) -> bool:
+        only_deletions = all(p.operation == Operation.DELETION for p in planned) and bool(list(planned))
+        changed = Task.objects.filter(pk=task.pk, status=Status.RUNNING, lease_owner=self.context.worker).update(
+            planned_at=timezone.now(),
+            operation=Operation.DELETION if only_deletions else Operation.COPY,
+            tags_unchanged=unchanged,
+            reason_code="",
+            reason="",
+            **released(),
+        )
+        if changed and unchanged:
+            Execution.objects.filter(pk=task.execution_id).update(tags_unchanged=F("tags_unchanged") + unchanged)
+        return bool(changed)
+
+    def _insert(self, task: Task, planned: Iterable[PlannedTransfer]) -> int:
+        """Insert the rows; return how many of them are skipped from the start."""
+        rows = [_row(task, p) for p in planned]
+        Transfer.objects.bulk_create(rows)
+        return sum(row.status == Status.SKIPPED for row in rows)
+
+    def _log(self, task: Task, planned: list[PlannedTransfer], unchanged: Mapping[str, str]) -> None:
+        log = self.context.recorder.log
+        copies = [p for p in planned if p.operation == Operation.COPY and not p.reason_code]
+        deletions = [p for p in planned if p.operation == Operation.DELETION and not p.reason_code]
+        log(
+            f"{task}: {len(copies)} artifacts to copy, {len(deletions)} to delete, {len(unchanged)} tags in step",
+            task_id=task.pk,
+        )
+        for p in planned:
+            if p.reason_code:
+                log(f"{', '.join(p.tags)}: {p.reason}", level=LogLine.Level.WARNING, task_id=task.pk)
+
+
+def _row(task: Task, planned: PlannedTransfer) -> Transfer:
+    row = Transfer(
+        execution_id=task.execution_id,
+        task=task,
+        operation=planned.operation,
+        digest=planned.digest,
+        tags=list(planned.tags),
+    )
+    if planned.reason_code:
+        row.status, row.reason_code, row.reason = Status.SKIPPED, planned.reason_code, planned.reason
+        row.started_at = row.ended_at = timezone.now()
+    return row

@@ -1,0 +1,147 @@
+"""What a rule must be like before it is stored. The same for the form and the API."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from projects.models import PROJECT_NAME_PATTERN
+from registry.kinds import find_kind
+from registry.reference import is_repository_name
+from replication.filters import FilterSpec, named_repositories
+from replication.mapping import MappingError, check_path, map_repository
+from replication.models import Rule, RuleFilter, Trigger
+from replication.patterns import PatternError, compile_pattern
+from replication.plan import TargetSpec
+from replication.schedules import CronError, next_runs, validate_cron, validate_time_zone
+from targets.models import Endpoint
+
+RESOURCES = ("image", "artifact")
+MAX_FILTER_LENGTH = 1024
+# Harbor's portal offers up to 3; deeper paths exist, so its API's range (int8) is the limit here.
+MAX_FLATTEN_LEVEL = 127
+
+
+def validate_rule(rule: Rule, *, filters: Sequence[FilterSpec], targets: Sequence[TargetSpec]) -> None:
+    """Normalise the rule in place and refuse what cannot work. Raises ValidationError by field."""
+    errors: dict[str, str] = {}
+    rule.name = rule.name.strip()
+    if not rule.name:
+        errors["name"] = _("Give the rule a name.")
+    elif not re.fullmatch(PROJECT_NAME_PATTERN, rule.name):
+        errors["name"] = _(
+            "Use lower case letters, digits and single . _ or - between them; start and end with a letter or digit."
+        )
+    errors |= _schedule_errors(rule)
+    if rule.single_active and rule.trigger == Trigger.EVENT_BASED:
+        errors["single_active"] = _("An event-based rule gathers its events by itself: leave single active off.")
+    if rule.project and rule.source_id and rule.project.endpoint_id != rule.source_id:
+        errors["project"] = _("This project is in another registry than the rule's source.")
+    errors |= _filter_errors(filters, namespace=rule.project.namespace if rule.project else "")
+    errors |= _target_errors(rule, filters, targets)
+    if errors:
+        raise ValidationError(errors)
+    rule.full_clean()
+
+
+def _schedule_errors(rule: Rule) -> dict[str, str]:
+    if rule.trigger not in Trigger.values:
+        return {"trigger": _("Choose manual, scheduled or event_based.")}
+    if rule.trigger != Trigger.SCHEDULED:
+        rule.cron = ""
+        return {}
+    try:
+        validate_time_zone(rule.time_zone)
+    except CronError as error:
+        return {"time_zone": str(error)}
+    try:
+        rule.cron = validate_cron(rule.cron)
+        next_runs(rule.cron, rule.time_zone, now=timezone.now(), count=1)
+    except CronError as error:
+        return {"cron": str(error)}
+    return {}
+
+
+def _filter_errors(filters: Sequence[FilterSpec], *, namespace: str) -> dict[str, str]:
+    for condition in filters:
+        error = _filter_error(condition)
+        if error:
+            return {"filters": error}
+    if namespace and named_repositories(filters, namespace=namespace) == []:
+        return {
+            "filters": _("No name that this pattern stands for lies in the project: names begin with %(namespace)s/.")
+            % {"namespace": namespace}
+        }
+    return {}
+
+
+def _filter_error(condition: FilterSpec) -> str:
+    if condition.kind not in RuleFilter.Kind.values:
+        return _("%(kind)s is not a filter type. Use name, tag or resource.") % {"kind": condition.kind}
+    if condition.decoration not in RuleFilter.Decoration.values:
+        return _("%(word)s is not a filter decoration. Use matches or excludes.") % {"word": condition.decoration}
+    if not condition.value or len(condition.value) > MAX_FILTER_LENGTH:
+        return _("A filter's pattern has 1 to %(limit)d characters.") % {"limit": MAX_FILTER_LENGTH}
+    if condition.kind == RuleFilter.Kind.RESOURCE:
+        if condition.value not in RESOURCES or condition.decoration != RuleFilter.Decoration.MATCHES:
+            return _("A resource filter is image or artifact, and matches.")
+        return ""
+    try:
+        compile_pattern(condition.value)
+    except PatternError as error:
+        return _("Pattern %(pattern)s: %(error)s.") % {"pattern": condition.value, "error": error}
+    return ""
+
+
+def _target_errors(rule: Rule, filters: Sequence[FilterSpec], targets: Sequence[TargetSpec]) -> dict[str, str]:
+    if not targets:
+        return {"targets": _("Choose at least one destination registry.")}
+    places = {(target.endpoint_id, target.namespace) for target in targets}
+    if len(places) < len(targets):
+        return {"targets": _("Two destinations are the same registry and namespace.")}
+    endpoints = Endpoint.objects.in_bulk([target.endpoint_id for target in targets])
+    for target in targets:
+        errors = _one_target_errors(rule, filters, target, endpoints)
+        if errors:
+            return errors
+    return {}
+
+
+def _one_target_errors(
+    rule: Rule, filters: Sequence[FilterSpec], target: TargetSpec, endpoints: Mapping[int, Endpoint]
+) -> dict[str, str]:
+    endpoint = endpoints.get(target.endpoint_id)
+    if endpoint is None:
+        return {"targets": _("This destination registry does not exist.")}
+    if target.namespace and not is_repository_name(target.namespace):
+        return {
+            "namespace": _("A namespace is lower case, as in mirror or mirror/base: %(given)s is not.")
+            % {"given": target.namespace}
+        }
+    if not -1 <= target.flatten_level <= MAX_FLATTEN_LEVEL:
+        return {"flatten_level": _("The flattening level is -1 (all levels), 0 (none) or a number of levels.")}
+    if _is_same_place(rule.source, endpoint) and not target.namespace:
+        return {
+            "targets": _("%(target)s is the source itself: choose another registry, or a namespace to copy into.")
+            % {"target": endpoint.name}
+        }
+    return _mapping_errors(filters, target, endpoint)
+
+
+def _is_same_place(source: Endpoint, target: Endpoint) -> bool:
+    """Say whether two endpoints are one registry: the same row, or another row with the same address."""
+    return source.pk == target.pk or source.url == target.url
+
+
+def _mapping_errors(filters: Sequence[FilterSpec], target: TargetSpec, endpoint: Endpoint) -> dict[str, str]:
+    """Try the mapping on repositories that the rule names outright."""
+    kind = find_kind(endpoint.kind)
+    for repository in named_repositories(filters) or []:
+        try:
+            mapped = map_repository(repository, namespace=target.namespace, flatten_level=target.flatten_level)
+            check_path(mapped, kind)
+        except MappingError as error:
+            return {"flatten_level": str(error)}
+    return {}

@@ -1,0 +1,48 @@
+"""From an endpoint row to a connection: credentials are read and decrypted here, at the moment of use."""
+
+import threading
+from dataclasses import dataclass
+
+from harborsync.lib.installation import user_agent
+from registry import Connection, RegistrySettings
+from targets.models import Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A long-lived connection and the settings it was made from."""
+
+    settings: RegistrySettings
+    connection: Connection
+
+
+_kept: dict[int, _Kept] = {}
+_lock = threading.Lock()
+
+
+def endpoint_settings(endpoint: Endpoint) -> RegistrySettings:
+    """Return what the registry client needs. Raises SecretUnreadableError."""
+    return RegistrySettings(
+        url=endpoint.url,
+        kind=endpoint.kind,
+        username=endpoint.access_key,
+        password=endpoint.reveal_secret(),
+        verify_tls=endpoint.verify_tls,
+        ca_certificate=endpoint.ca_certificate,
+        proxy_url=endpoint.proxy_url,
+        user_agent=user_agent(),
+    )
+
+
+def connection_for(endpoint: Endpoint) -> Connection:
+    """Return this process's connection to the endpoint; a changed URL or credential makes a new one.
+
+    Raises SecretUnreadableError.
+    """
+    settings = endpoint_settings(endpoint)
+    with _lock:
+        kept = _kept.get(endpoint.pk)
+        if kept is None or kept.settings != settings:
+            # The old connection may be in use by another thread: it closes when the last user lets go.
+            kept = _kept[endpoint.pk] = _Kept(settings, Connection(settings))
+        return kept.connection
