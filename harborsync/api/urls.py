@@ -1,0 +1,44 @@
+"""The calls below /api/v2.0, and who may use those of the apps that cannot ask (see `harborsync.api.permissions`)."""
+
+from django.urls import path, re_path
+
+from harborsync.api import schema  # noqa: F401  (registers the ways to log in with the OpenAPI document)
+from harborsync.api.permissions import MayManageEndpoints
+from harborsync.api.system import HealthView, PingView, SystemInfoView, UnknownPathView
+from harborsync.api.users import CurrentUserView
+from projects.api.members import MemberListView, MemberView
+from projects.api.projects import ProjectListView, ProjectSummaryView, ProjectView
+from replication.api.executions import ExecutionListView, ExecutionView
+from replication.api.policies import PolicyListView, PolicyView
+from replication.api.tasks import ExecutionLogView, TaskListView, TaskLogView
+from targets.api.connections import AdapterInfoView, AdapterListView, RegistryInfoView, RegistryPingView
+from targets.api.registries import RegistryListView, RegistryView
+
+_endpoints = {"permission_classes": (MayManageEndpoints,)}
+_EXECUTION = "replication/executions/<execution_id>"
+
+urlpatterns = [
+    path("ping", PingView.as_view()),
+    path("health", HealthView.as_view()),
+    path("systeminfo", SystemInfoView.as_view()),
+    path("users/current", CurrentUserView.as_view()),
+    path("projects", ProjectListView.as_view()),
+    path("projects/<project_name_or_id>", ProjectView.as_view()),
+    path("projects/<project_name_or_id>/summary", ProjectSummaryView.as_view()),
+    path("projects/<project_name_or_id>/members", MemberListView.as_view()),
+    path("projects/<project_name_or_id>/members/<mid>", MemberView.as_view()),
+    path("registries", RegistryListView.as_view(**_endpoints)),
+    path("registries/ping", RegistryPingView.as_view(**_endpoints)),
+    path("registries/<registry_id>", RegistryView.as_view(**_endpoints)),
+    path("registries/<registry_id>/info", RegistryInfoView.as_view(**_endpoints)),
+    path("replication/adapters", AdapterListView.as_view(**_endpoints)),
+    path("replication/adapterinfos", AdapterInfoView.as_view(**_endpoints)),
+    path("replication/policies", PolicyListView.as_view()),
+    path("replication/policies/<policy_id>", PolicyView.as_view()),
+    path("replication/executions", ExecutionListView.as_view()),
+    path(_EXECUTION, ExecutionView.as_view()),
+    path(f"{_EXECUTION}/log", ExecutionLogView.as_view()),
+    path(f"{_EXECUTION}/tasks", TaskListView.as_view()),
+    path(f"{_EXECUTION}/tasks/<task_id>/log", TaskLogView.as_view()),
+    re_path("", UnknownPathView.as_view()),
+]

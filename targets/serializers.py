@@ -1,0 +1,161 @@
+"""Registries in the shapes of Harbor's API (API contract, section 9). Secrets go in and never come out."""
+
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from harborsync.lib.api.fields import MASKED_SECRET, IdField, TimeField
+from targets.identity import api_id
+from targets.models import Endpoint
+
+CREDENTIAL_TYPES = Endpoint.CredentialKind.values
+
+
+class RegistryCredentialSerializer(serializers.Serializer[Endpoint]):
+    """How to log in to a registry."""
+
+    type = serializers.ChoiceField(CREDENTIAL_TYPES, required=False, allow_null=True, allow_blank=True)
+    access_key = serializers.CharField(required=False, allow_null=True, allow_blank=True, max_length=255)
+    access_secret = serializers.CharField(
+        required=False,
+        allow_null=True,
+        allow_blank=True,
+        trim_whitespace=False,
+        help_text=f"Shown as `{MASKED_SECRET}` when one is stored; sending that back leaves it as it is.",
+    )
+
+
+class RegistrySerializer(serializers.Serializer[Endpoint]):
+    """A registry as it is shown. The local registry has the id 0."""
+
+    id = serializers.SerializerMethodField()
+    name = serializers.SerializerMethodField()
+    description = serializers.CharField()
+    type = serializers.CharField(source="kind", help_text="One of /replication/adapters.")
+    url = serializers.CharField()
+    credential = serializers.SerializerMethodField()
+    insecure = serializers.SerializerMethodField(help_text="Whether the certificate is not verified.")
+    ca_certificate = serializers.CharField(help_text="PEM; absent when none is set.")
+    status = serializers.ChoiceField(Endpoint.Health.values, source="health")
+    creation_time = TimeField(source="created_at")
+    update_time = TimeField(source="updated_at")
+    status_reason = serializers.CharField(
+        source="health_reason", help_text="Why it is unhealthy. HarborSync's own field."
+    )
+    checked_time = TimeField(source="checked_at", help_text="When it was last asked. HarborSync's own field.")
+    proxy_url = serializers.CharField(help_text="HTTP proxy on the way to it. HarborSync's own field.")
+
+    def to_representation(self, endpoint: Endpoint) -> dict[str, Any]:
+        """Return the registry; a certificate that is not set is left out (API contract, section 5)."""
+        shown = dict(super().to_representation(endpoint))
+        if not endpoint.ca_certificate:
+            del shown["ca_certificate"]
+        return shown
+
+    @extend_schema_field(OpenApiTypes.INT64)
+    def get_id(self, endpoint: Endpoint) -> int:
+        """Return Harbor's number for it."""
+        return api_id(endpoint)
+
+    @extend_schema_field(OpenApiTypes.STR)
+    def get_name(self, endpoint: Endpoint) -> str:
+        """Return the name; clients know the local registry as Local."""
+        return "Local" if endpoint.is_local else endpoint.name
+
+    @extend_schema_field(RegistryCredentialSerializer)
+    def get_credential(self, endpoint: Endpoint) -> dict[str, str]:
+        """Return the credential with its secret masked; an empty object when there is none."""
+        if not (endpoint.access_key or endpoint.has_secret):
+            return {}
+        shown = {"type": endpoint.credential_kind, "access_key": endpoint.access_key}
+        return {**shown, "access_secret": MASKED_SECRET} if endpoint.has_secret else shown
+
+    @extend_schema_field(OpenApiTypes.BOOL)
+    def get_insecure(self, endpoint: Endpoint) -> bool:
+        """Say whether the certificate goes unverified."""
+        return not endpoint.verify_tls
+
+
+class RegistryReferenceSerializer(serializers.Serializer[Endpoint]):
+    """A registry inside a request: only its id counts; null, `{}` and 0 mean the local one."""
+
+    id = IdField(required=False, allow_null=True)
+
+
+class RegistryCreateSerializer(serializers.Serializer[Endpoint]):
+    """A registry to be created. It is stored even when it cannot be reached: its status then says so."""
+
+    name = serializers.CharField(
+        max_length=64,
+        error_messages={
+            "required": "name cannot be empty",
+            "null": "name cannot be empty",
+            "blank": "name cannot be empty",
+            "max_length": "the max length of name is 64",
+        },
+    )
+    description = serializers.CharField(required=False, allow_null=True, allow_blank=True)
+    type = serializers.CharField(help_text="One of /replication/adapters.")
+    url = serializers.CharField(max_length=512, error_messages={"blank": "url cannot be empty"})
+    credential = RegistryCredentialSerializer(required=False, allow_null=True)
+    insecure = serializers.BooleanField(required=False, allow_null=True)
+    ca_certificate = serializers.CharField(required=False, allow_null=True, allow_blank=True)
+    proxy_url = serializers.CharField(required=False, allow_null=True, allow_blank=True, max_length=512)
+
+
+class RegistryUpdateSerializer(serializers.Serializer[Endpoint]):
+    """Changes to a registry: keys that are absent or null leave things as they are.
+
+    A changed URL without an access secret clears the stored one, so that it cannot be sent to another host.
+    """
+
+    name = serializers.CharField(
+        required=False,
+        allow_null=True,
+        max_length=64,
+        error_messages={"blank": "name cannot be empty", "max_length": "the max length of name is 64"},
+    )
+    description = serializers.CharField(required=False, allow_null=True, allow_blank=True)
+    url = serializers.CharField(
+        required=False, allow_null=True, max_length=512, error_messages={"blank": "url cannot be empty"}
+    )
+    credential_type = serializers.ChoiceField(CREDENTIAL_TYPES, required=False, allow_null=True, allow_blank=True)
+    access_key = serializers.CharField(required=False, allow_null=True, allow_blank=True, max_length=255)
+    access_secret = serializers.CharField(required=False, allow_null=True, allow_blank=True, trim_whitespace=False)
+    insecure = serializers.BooleanField(required=False, allow_null=True)
+    ca_certificate = serializers.CharField(required=False, allow_null=True, allow_blank=True)
+    proxy_url = serializers.CharField(required=False, allow_null=True, allow_blank=True, max_length=512)
+
+
+class RegistryPingSerializer(serializers.Serializer[Endpoint]):
+    """What to test: a stored registry by its id (whose URL then counts, not the one sent), or values not stored yet."""
+
+    id = IdField(required=False, allow_null=True)
+    type = serializers.CharField(required=False, allow_null=True, allow_blank=True)
+    url = serializers.CharField(required=False, allow_null=True, allow_blank=True, max_length=512)
+    credential_type = serializers.ChoiceField(CREDENTIAL_TYPES, required=False, allow_null=True, allow_blank=True)
+    access_key = serializers.CharField(required=False, allow_null=True, allow_blank=True, max_length=255)
+    access_secret = serializers.CharField(required=False, allow_null=True, allow_blank=True, trim_whitespace=False)
+    insecure = serializers.BooleanField(required=False, allow_null=True)
+    ca_certificate = serializers.CharField(required=False, allow_null=True, allow_blank=True)
+    proxy_url = serializers.CharField(required=False, allow_null=True, allow_blank=True, max_length=512)
+
+
+class FilterStyleSerializer(serializers.Serializer[object]):
+    """A filter that rules may have, and how a form asks for it."""
+
+    type = serializers.CharField()
+    style = serializers.CharField()
+    values = serializers.ListField(child=serializers.CharField(), required=False)
+
+
+class RegistryInfoSerializer(serializers.Serializer[object]):
+    """What rules from or to a registry may say."""
+
+    type = serializers.CharField()
+    description = serializers.CharField(allow_blank=True)
+    supported_resource_filters = FilterStyleSerializer(many=True)
+    supported_triggers = serializers.ListField(child=serializers.CharField())
+    supported_copy_by_chunk = serializers.BooleanField(required=False)
