@@ -118,7 +118,6 @@ def make_task(**overrides: Any) -> Task:
     number = next(_numbers)
     fields = {
         "execution": execution,
-        "position": number,
         "source_repository": f"library/image-{number}",
         "target": target,
         "target_name": target.name,
