@@ -9,6 +9,8 @@ from pathlib import Path
 NAME_WIDTH = 9
 FILE_BYTES = 10_000_000
 FILES_KEPT = 3
+# Its lines may hold the first password, which is shown once and kept nowhere.
+NOT_IN_FILE = frozenset({"prepare"})
 COLOURS = {"valkey": 35, "prepare": 33, "web": 32, "worker": 36, "scheduler": 34}
 
 
@@ -21,11 +23,11 @@ class Output:
         self._lock = threading.Lock()
         self._is_terminal = sys.stdout.isatty()
 
-    def write_line(self, name: str, line: str, *, in_file: bool = True) -> None:
-        """Write one line. `in_file=False` keeps a secret out of the log file."""
+    def write_line(self, name: str, line: str) -> None:
+        """Write one line."""
         label = f"{name:<{NAME_WIDTH}} |"
         with self._lock:
-            if in_file:
+            if name not in NOT_IN_FILE:
                 self._file.emit(logging.makeLogRecord({"msg": f"{label} {line}"}))
             shown = f"\x1b[{COLOURS.get(name, 37)}m{label}\x1b[0m" if self._is_terminal else label
             try:

@@ -73,8 +73,12 @@ def build_image(
     platform: str = "linux/amd64",
     created: str = "2024-05-01T10:00:00Z",
     annotations: Mapping[str, str] | None = None,
+    diff_ids: Sequence[str] = (),
 ) -> BuiltManifest:
-    """Build a single-platform image; the layers' bytes are taken as they are, they need not be archives."""
+    """Build a single-platform image; the layers' bytes are taken as they are, they need not be archives.
+
+    `diff_ids` are the digests of the unpacked layers (config.md), for an image that somebody shall run.
+    """
     contents = [as_content(layer) for layer in layers]
     layer_type, config_type = (DOCKER_LAYER, DOCKER_CONFIG) if docker else (OCI_LAYER, OCI_CONFIG)
     described = [describe(content, layer_type) for content in contents]
@@ -83,7 +87,7 @@ def build_image(
             "created": created,
             **parse_platform(platform),
             "config": {},
-            "rootfs": {"type": "layers", "diff_ids": [layer["digest"] for layer in described]},
+            "rootfs": {"type": "layers", "diff_ids": list(diff_ids) or [layer["digest"] for layer in described]},
         }
     )
     manifest: Json = {

@@ -15,6 +15,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from harborsync.supervise import Part, PartFailedError, Supervisor
+from harborsync.supervise.health import web_answers
 from harborsync.supervise.output import Output
 from harborsync.supervise.valkey import EmbeddedValkey
 
@@ -61,16 +62,11 @@ def _parts(bind: str) -> tuple[list[Part], dict[str, str]]:
     manage = [sys.executable, str(settings.BASE_DIR / "manage.py")]
     parts += [
         Part("prepare", [*manage, "prepare"], runs_once=True),
-        Part("web", [*manage, "web", "--bind", bind], is_ready=lambda: _is_listening(settings.PORT)),
+        Part("web", [*manage, "web", "--bind", bind], is_ready=lambda: web_answers(settings.PORT)),
         Part("worker", [*manage, "worker"]),
         Part("scheduler", [*manage, "scheduler"]),
     ]
     return parts, environment
-
-
-def _is_listening(port: int) -> bool:
-    with closing(socket.socket()) as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _check_port(bind: str, port: int) -> None:

@@ -1,8 +1,10 @@
 """`manage.py worker`: the processes that copy, alone. Start it on as many machines as are wanted."""
 
+import warnings
 from argparse import ArgumentParser
 from typing import Any
 
+from celery.exceptions import SecurityWarning
 from celery.signals import worker_process_init
 from django.conf import settings
 from django.core.management.base import BaseCommand
@@ -28,7 +30,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Work until SIGTERM. Workers need not know each other, so gossip and mingle are off."""
-        arguments = ["worker", "--pool", "prefork", "--concurrency", str(options["processes"])]
+        # Celery warns root because of pickle; our messages are JSON.
+        warnings.simplefilter("ignore", SecurityWarning)
+        arguments = ["--quiet", "worker", "--pool", "prefork", "--concurrency", str(options["processes"])]
         arguments += ["--queues", settings.CELERY_TASK_DEFAULT_QUEUE, "--prefetch-multiplier", "1"]
         arguments += ["--without-gossip", "--without-mingle", "--loglevel", "WARNING"]
         app.worker_main(arguments)
