@@ -5,7 +5,6 @@ from urllib.parse import urlsplit
 
 import environ
 from csp.constants import NONE, SELF
-from django.utils.translation import gettext_lazy as _
 
 from harborsync.lib.env import read_or_create
 
@@ -51,17 +50,22 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "harborsync.api.middleware.request_id",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "harborsync.api.middleware.trailing_slash",
+    "harborsync.api.middleware.session_csrf",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "harborsync.middleware.page_headers_middleware",
+    "harborsync.middleware.time_zone_middleware",
 ]
 
 ROOT_URLCONF = "harborsync.urls"
@@ -78,6 +82,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "harborsync.pages.shell",
             ],
         },
     }
@@ -148,14 +153,54 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"},
 }
 
-REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema"}
+# Who may call what is closed by default: a view that says nothing is for administrators.
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "harborsync.api.authentication.BasicAuthentication",
+        "harborsync.api.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["harborsync.api.permissions.AdministratorOnly"],
+    "DEFAULT_PARSER_CLASSES": ["harborsync.lib.api.parsing.JSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["harborsync.lib.api.parsing.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "harborsync.lib.api.parsing.IgnoreAccept",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "harborsync.lib.api.errors.answer_exception",
+}
 SPECTACULAR_SETTINGS = {
     "TITLE": "HarborSync API",
-    "DESCRIPTION": _("Harbor's replication API, for any OCI registry."),
+    "DESCRIPTION": "Harbor's API v2.0, as far as it is about replication, for any OCI registry. Fields and calls that "
+    "Harbor does not have are marked as HarborSync's own.",
     "VERSION": "2.0",
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": "/api/v2.0",
+    "SCHEMA_PATH_PREFIX_TRIM": True,
+    "SERVERS": [{"url": "/api/v2.0"}],
+    "TAGS": [
+        {"name": name, "description": description}
+        for name, description in {
+            "ping": "Is anybody there?",
+            "health": "How the parts are",
+            "systeminfo": "What kind of installation this is",
+            "user": "Who is asking",
+            "project": "Projects: namespaces of a registry",
+            "member": "Members of projects",
+            "registry": "Registries",
+            "replication": "Rules, their runs and logs",
+        }.items()
+    ],
     "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "harborsync.api.schema.describe_errors",
+    ],
+    "PATH_CONVERTER_OVERRIDES": {"number": {"type": "integer", "format": "int64"}},
+    "ENUM_NAME_OVERRIDES": {
+        "CredentialTypeEnum": "targets.serializers.CREDENTIAL_TYPES",
+        "HealthStatusEnum": "harborsync.api.system.HEALTH_WORDS",
+        "ExecutionStatusEnum": "replication.run_serializers.EXECUTION_WORDS",
+        "TaskStatusEnum": "replication.run_serializers.TASK_WORDS",
+    },
 }
 
 # Replication. A worker that stops renewing its lease is taken for dead after LEASE_SECONDS.

@@ -1,0 +1,6 @@
+"""The forms of rules and of what is looked for among executions."""
+
+from replication.forms.editor import RuleEditor
+from replication.forms.search import ExecutionSearchForm, LogSearchForm, TaskSearchForm
+
+__all__ = ["ExecutionSearchForm", "LogSearchForm", "RuleEditor", "TaskSearchForm"]

@@ -1,0 +1,146 @@
+"""The fields of a rule that are not rows, in the order of Harbor's dialog."""
+
+import zoneinfo
+from typing import Any, cast
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+
+from projects.models import Project
+from replication.forms.modes import Mode
+from replication.models import Trigger
+from targets.models import Endpoint
+
+UNITS = {"kbps": 1, "mbps": 1024}
+# Above what a positive 32-bit column holds.
+MAX_KILOBITS = 2**31 - 1
+
+
+def zone_choices() -> list[tuple[str, str]]:
+    """Return the time zones, UTC first."""
+    return [("UTC", "UTC"), *((name, name) for name in sorted(zoneinfo.available_timezones() - {"UTC", "localtime"}))]
+
+
+class RuleForm(forms.Form):
+    """What a rule is called, where from, when, and how."""
+
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=255,
+        help_text=_("Lower case letters, digits and . _ - between them."),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    description = forms.CharField(label=_("Description"), required=False, widget=forms.Textarea(attrs={"rows": 2}))
+    mode = forms.ChoiceField(
+        label=_("Replication mode"), choices=Mode.choices, initial=Mode.PUSH, widget=forms.RadioSelect
+    )
+    project = forms.ModelChoiceField(
+        label=_("Project"),
+        queryset=Project.objects.none(),
+        required=False,
+        empty_label=_("No project: the whole registry"),
+        help_text=_("Only images of this project are taken, and its members see the rule."),
+    )
+    source = forms.ModelChoiceField(
+        label=_("Source registry"),
+        queryset=Endpoint.objects.none(),
+        required=False,
+        empty_label=_("Choose a registry"),
+    )
+    resource = forms.ChoiceField(
+        label=pgettext_lazy("filter", "Resource"),
+        required=False,
+        choices=[
+            ("", pgettext_lazy("resource", "All")),
+            ("image", pgettext_lazy("resource", "image")),
+            ("artifact", pgettext_lazy("resource", "artifact")),
+        ],
+    )
+    trigger = forms.ChoiceField(
+        label=_("Trigger Mode"), choices=Trigger.choices, initial=Trigger.MANUAL, widget=forms.RadioSelect
+    )
+    cron = forms.CharField(
+        label=_("Cron String"),
+        required=False,
+        max_length=128,
+        initial="0 0 2 * * *",
+        help_text=_("Six fields: second (always 0), minute, hour, day of month, month, day of week."),
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "class": "code"}),
+    )
+    time_zone = forms.ChoiceField(label=_("Time zone"), required=False, choices=zone_choices, initial="UTC")
+    deletion = forms.BooleanField(
+        label=_("Delete remote resources when locally deleted"),
+        required=False,
+        help_text=_("Only what this rule has put there and nobody has changed since."),
+    )
+    replicate_existing = forms.BooleanField(
+        label=_("Replicate existing images now"),
+        required=False,
+        initial=True,
+        help_text=_("Without it only what is pushed from now on is copied."),
+    )
+    bandwidth = forms.IntegerField(
+        label=_("Bandwidth"),
+        min_value=-1,
+        max_value=MAX_KILOBITS,
+        initial=-1,
+        help_text=_("For each worker; -1 is unlimited."),
+    )
+    bandwidth_unit = forms.ChoiceField(
+        label=_("Unit of the bandwidth"), choices=[("kbps", "Kbps"), ("mbps", "Mbps")], initial="kbps", required=False
+    )
+    override = forms.BooleanField(
+        label=pgettext_lazy("rule", "Override"),
+        required=False,
+        initial=True,
+        help_text=_("Replace a different image under the same tag at the destination."),
+    )
+    copy_by_chunk = forms.BooleanField(
+        label=_("Copy by chunk"),
+        required=False,
+        help_text=_("For destinations behind a proxy that limits the size of requests; takes more requests."),
+    )
+    enabled = forms.BooleanField(label=_("Enable rule"), required=False, initial=True)
+    single_active = forms.BooleanField(
+        label=_("Single active replication"),
+        required=False,
+        help_text=_("Skip a run while the previous one is still under way."),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        cast("forms.ModelChoiceField[Project]", self.fields["project"]).queryset = Project.objects.all()
+        cast("forms.ModelChoiceField[Endpoint]", self.fields["source"]).queryset = Endpoint.objects.order_by("name")
+
+    def clean(self) -> dict[str, Any]:
+        """Find the source that the mode implies, and turn the bandwidth into kbit/s."""
+        values = super().clean() or self.cleaned_data
+        values["source"] = self._source(values)
+        if values["source"] is None and "source" not in self.errors:
+            self._refuse_source(values)
+        bandwidth = values.get("bandwidth")
+        if bandwidth is not None:
+            kilobits = max(bandwidth, 0) * UNITS.get(values.get("bandwidth_unit") or "kbps", 1)
+            if bandwidth == 0:
+                self.add_error("bandwidth", _("Enter -1 for unlimited, or a number above 0."))
+            elif kilobits > MAX_KILOBITS:
+                self.add_error("bandwidth", _("This is more than any network carries."))
+            values["kilobits_per_second"] = kilobits
+        return values
+
+    def _source(self, values: dict[str, Any]) -> Endpoint | None:
+        if values.get("mode") != Mode.PUSH:
+            chosen: Endpoint | None = values.get("source")
+            return chosen
+        project: Project | None = values.get("project")
+        return project.endpoint if project else Endpoint.objects.local()
+
+    def _refuse_source(self, values: dict[str, Any]) -> None:
+        if values.get("mode") == Mode.PUSH:
+            self.add_error(
+                "mode",
+                _("There is no local registry yet. Choose a project, or the mode from registry to registry."),
+            )
+        else:
+            self.add_error("source", _("Choose the registry to copy from."))

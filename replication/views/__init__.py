@@ -1,0 +1,1 @@
+"""The pages of rules, executions, tasks and logs."""

@@ -1,0 +1,128 @@
+// What HTML and htmx leave to do: dialogs, quiet ticks, announcements, the viewer's time zone. Texts come from the server.
+"use strict";
+
+const byId = (id) => document.getElementById(id);
+
+// --- the viewer's time zone: the server shows times in it from the next page on
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+if (zone && !document.cookie.split("; ").includes(`time_zone=${zone}`)) {
+  document.cookie = `time_zone=${zone};path=/;max-age=31536000;SameSite=Lax`;
+}
+
+// --- what has changed is said once, politely
+let announced = null;
+
+function announce(text) {
+  const line = byId("announcement");
+  if (line) line.textContent = text;
+}
+
+function announceChanges() {
+  const said = [...document.querySelectorAll("[data-announce]")].map((element) => element.dataset.announce).join(". ");
+  if (announced !== null && said !== announced) announce(said);
+  announced = said;
+}
+
+// --- trouble: a request that failed is said, and taken back when the next one works
+function showTrouble(text) {
+  const line = byId("trouble");
+  if (!line) return;
+  line.hidden = !text;
+  line.textContent = text || "";
+}
+
+document.addEventListener("htmx:sendError", () => showTrouble(document.body.dataset.noAnswer));
+document.addEventListener("htmx:timeout", () => showTrouble(document.body.dataset.noAnswer));
+document.addEventListener("htmx:responseError", () => showTrouble(document.body.dataset.refused));
+
+// --- quiet ticks: ask with the tag of what is shown, so that an unchanged part is neither sent nor swapped
+const tags = new Map();
+const tagKey = (config, target) => `${config.path} ${target ? target.id : ""}`;
+
+document.addEventListener("htmx:configRequest", (event) => {
+  const { detail } = event;
+  const isTick = detail.verb === "get" && detail.triggeringEvent?.type === "every";
+  const tag = tags.get(tagKey(detail, detail.target));
+  if ((isTick || detail.elt.hasAttribute("data-live")) && tag) detail.headers["If-None-Match"] = tag;
+});
+
+document.addEventListener("htmx:afterRequest", (event) => {
+  const { xhr, target, requestConfig } = event.detail;
+  if (!xhr || !xhr.status) return;
+  if (xhr.status < 400) showTrouble("");
+  const tag = xhr.getResponseHeader("ETag");
+  if (tag && xhr.status === 200 && requestConfig.verb === "get") tags.set(tagKey(requestConfig, target), tag);
+});
+
+// A part that the viewer is using (an open menu, a selection) waits for the next tick.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { target, requestConfig, xhr } = event.detail;
+  const isTick = requestConfig.elt.hasAttribute("data-live") && requestConfig.elt === target;
+  const selection = document.getSelection();
+  const isUsed = target.querySelector("details[open]") || (!selection.isCollapsed && target.contains(selection.anchorNode));
+  if (isTick && isUsed) {
+    event.detail.shouldSwap = false;
+    tags.delete(tagKey(requestConfig, target));
+  }
+  if (target.id === "dialog" && xhr.status === 200 && !xhr.getResponseHeader("HX-Redirect")) target.dataset.filled = "";
+});
+
+// --- logs that are read at their end stay at their end
+const isAtEnd = (log) => log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+let followed = [];
+document.addEventListener("htmx:beforeSwap", () => {
+  followed = [...document.querySelectorAll(".log")].filter(isAtEnd);
+});
+
+const scrollToEnd = (logs) => logs.forEach((log) => (log.scrollTop = log.scrollHeight));
+
+// --- dialogs: what is swapped into <dialog> opens it; without this script its links lead to pages
+document.addEventListener("htmx:afterSettle", (event) => {
+  const dialog = byId("dialog");
+  if (event.detail.target === dialog && !dialog.open) dialog.showModal();
+  if (event.detail.target === dialog) dialog.querySelector("[autofocus], input:not([type=hidden]), button")?.focus();
+  scrollToEnd(followed.filter((log) => log.isConnected));
+  announceChanges();
+});
+
+document.addEventListener("click", (event) => {
+  const dialog = byId("dialog");
+  const closer = event.target.closest("[data-close]");
+  if (closer && dialog?.contains(closer)) {
+    event.preventDefault();
+    dialog.close();
+  }
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    if (!menu.contains(event.target)) menu.open = false;
+  }
+  const copier = event.target.closest("[data-copy]");
+  if (copier) copyText(byId(copier.dataset.copy).textContent.trim());
+});
+
+function copyText(text) {
+  const done = () => announce(document.body.dataset.copied);
+  if (navigator.clipboard) navigator.clipboard.writeText(text).then(done);
+}
+
+// --- keys: "/" goes to the filter, Escape closes a menu
+document.addEventListener("keydown", (event) => {
+  const isTyping = event.target.closest?.("input, textarea, select, [contenteditable]");
+  if (event.key === "/" && !isTyping && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    const filter = document.querySelector("input[type=search]");
+    if (filter) {
+      event.preventDefault();
+      filter.focus();
+    }
+  }
+  const menu = event.key === "Escape" && event.target.closest?.("details.menu[open]");
+  if (menu) {
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  }
+});
+
+document.addEventListener("DOMContentLoaded", () => {
+  scrollToEnd([...document.querySelectorAll(".log")]);
+  announceChanges();
+  document.querySelector(".summary[autofocus]")?.focus();
+});

@@ -1,0 +1,95 @@
+"""The form of an endpoint: Harbor's fields, and the proxy that some networks need."""
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from registry import RegistrySettings
+from registry.kinds import KINDS
+from registry.reference import normalise_registry_url
+from targets.clients import endpoint_settings
+from targets.models import Endpoint
+
+
+class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]  # no type arguments at run time
+    """A new or changed endpoint. The stored secret is never sent to the browser."""
+
+    secret = forms.CharField(
+        label=_("Access secret"),
+        required=False,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+
+    class Meta:
+        model = Endpoint
+        fields = [
+            "kind",
+            "name",
+            "description",
+            "url",
+            "access_key",
+            "secret",
+            "verify_tls",
+            "ca_certificate",
+            "proxy_url",
+        ]
+        labels = {
+            "kind": _("Provider"),
+            "name": _("Name"),
+            "description": _("Description"),
+            "url": _("Endpoint URL"),
+            "access_key": _("Access ID"),
+            "verify_tls": _("Verify Remote Cert"),
+            "ca_certificate": _("CA Certificate"),
+            "proxy_url": _("Proxy URL"),
+        }
+        help_texts = {
+            "verify_tls": _("Uncheck it for a registry with a self-signed or untrusted certificate."),
+            "ca_certificate": _("PEM text of an authority to trust beside those of the system."),
+            "proxy_url": _("Only for a registry that is reached through an HTTP proxy."),
+        }
+        widgets = {
+            "description": forms.Textarea(attrs={"rows": 2}),
+            "url": forms.TextInput(attrs={"placeholder": "https://registry.example.com", "inputmode": "url"}),
+            "access_key": forms.TextInput(attrs={"autocomplete": "off"}),
+            "ca_certificate": forms.Textarea(
+                attrs={"rows": 4, "class": "code", "placeholder": "-----BEGIN CERTIFICATE-----", "spellcheck": "false"}
+            ),
+            "proxy_url": forms.TextInput(attrs={"placeholder": "http://proxy.example.com:3128", "inputmode": "url"}),
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["kind"] = forms.ChoiceField(
+            label=_("Provider"),
+            choices=[(kind.name, kind.title) for kind in KINDS],
+            initial=self.instance.kind,
+        )
+        self.stored_url = self.instance.url
+        if self.instance.has_secret:
+            self.fields["secret"].help_text = _("Leave it empty to keep the stored secret.")
+            self.fields["secret"].widget.attrs["placeholder"] = "••••••••"
+
+    def secret_to_store(self) -> str | None:
+        """Return what `save_endpoint` is to do: a new secret, None to keep the stored one, "" for none."""
+        given: str = self.cleaned_data.get("secret", "")
+        if given:
+            return given
+        return None if self.instance.has_secret and self.cleaned_data.get("access_key") else ""
+
+    def settings_to_try(self) -> RegistrySettings:
+        """Return the values as typed, for a test that stores nothing.
+
+        The stored secret goes along only to the address it was stored for. Raises SecretUnreadableError, and
+        ValueError when the URL is none.
+        """
+        secret = self.secret_to_store()
+        tried = Endpoint(**{name: self.cleaned_data.get(name, "") for name in self.Meta.fields if name != "secret"})
+        tried.url = normalise_registry_url(tried.url)
+        if secret is None and tried.url == self.stored_url:
+            tried.secret_encrypted = self.instance.secret_encrypted
+        else:
+            tried.set_secret(secret or "")
+        return endpoint_settings(tried)
