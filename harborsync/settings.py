@@ -6,14 +6,14 @@ from urllib.parse import urlsplit
 import environ
 from csp.constants import NONE, SELF
 
-from harborsync.lib.env import read_or_create
+from harborsync.lib.env import read_database, read_number, read_or_create
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.FileAwareEnv()
 
 # Where this installation keeps what it makes for itself: database, Valkey, generated keys, logs.
 DATA_DIR = Path(env.str("HARBORSYNC_DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
-PORT = env.int("PORT", default=8080)
+PORT = int(read_number(env, "PORT", 8080))
 EXTERNAL_URL = env.str("EXTERNAL_URL", default=f"http://localhost:{PORT}").rstrip("/")
 
 DEBUG = env.bool("DEBUG", default=False)
@@ -90,7 +90,7 @@ TEMPLATES = [
 
 # SQLite: WAL lets readers go on beside the one writer; IMMEDIATE takes the write lock at BEGIN, so that a
 # transaction that will write waits its turn instead of failing half-way with "database is locked".
-DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'harborsync.sqlite3'}")}
+DATABASES = {"default": read_database(env.str("DATABASE_URL", default=""), DATA_DIR / "harborsync.sqlite3")}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
@@ -102,7 +102,7 @@ else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 
 # `manage.py up` starts an embedded Valkey and names it here when the environment does not.
-REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
+REDIS_URL = env.str("REDIS_URL", default="") or "redis://127.0.0.1:6379/0"
 CELERY_BROKER_URL = REDIS_URL
 # The broker is a doorbell: nothing waits for an answer, and a lost message is rung again by the sweep.
 CELERY_TASK_IGNORE_RESULT = True
@@ -111,7 +111,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 2, "socket_timeout": 20}
 CELERY_TASK_DEFAULT_QUEUE = "harborsync"
-WORKER_PROCESSES = env.int("HARBORSYNC_WORKER_PROCESSES", default=4)
+WORKER_PROCESSES = int(read_number(env, "HARBORSYNC_WORKER_PROCESSES", 4))
 
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
@@ -204,14 +204,14 @@ SPECTACULAR_SETTINGS = {
 }
 
 # Replication. A worker that stops renewing its lease is taken for dead after LEASE_SECONDS.
-LEASE_SECONDS = env.int("HARBORSYNC_LEASE_SECONDS", default=30)
-DRAINS_PER_EXECUTION = env.int("HARBORSYNC_DRAINS_PER_EXECUTION", default=4)
-RETRY_BASE_SECONDS = env.float("HARBORSYNC_RETRY_BASE_SECONDS", default=1.0)
-RETRY_CAP_SECONDS = env.float("HARBORSYNC_RETRY_CAP_SECONDS", default=60.0)
-RETRY_GIVE_UP_SECONDS = env.int("HARBORSYNC_RETRY_GIVE_UP_SECONDS", default=24 * 3600)
-HEALTH_CHECK_SECONDS = env.int("HARBORSYNC_HEALTH_CHECK_SECONDS", default=300)
-HISTORY_KEEP_DAYS = env.int("HARBORSYNC_HISTORY_KEEP_DAYS", default=90)
-HISTORY_KEEP_PER_RULE = env.int("HARBORSYNC_HISTORY_KEEP_PER_RULE", default=500)
+LEASE_SECONDS = int(read_number(env, "HARBORSYNC_LEASE_SECONDS", 30))
+DRAINS_PER_EXECUTION = int(read_number(env, "HARBORSYNC_DRAINS_PER_EXECUTION", 4))
+RETRY_BASE_SECONDS = read_number(env, "HARBORSYNC_RETRY_BASE_SECONDS", 1.0)
+RETRY_CAP_SECONDS = read_number(env, "HARBORSYNC_RETRY_CAP_SECONDS", 60.0)
+RETRY_GIVE_UP_SECONDS = int(read_number(env, "HARBORSYNC_RETRY_GIVE_UP_SECONDS", 24 * 3600))
+HEALTH_CHECK_SECONDS = int(read_number(env, "HARBORSYNC_HEALTH_CHECK_SECONDS", 300))
+HISTORY_KEEP_DAYS = int(read_number(env, "HARBORSYNC_HISTORY_KEEP_DAYS", 90))
+HISTORY_KEEP_PER_RULE = int(read_number(env, "HARBORSYNC_HISTORY_KEEP_PER_RULE", 500))
 NOTIFICATION_MAX_BYTES = 4 * 1024 * 1024
 
 LOGGING = {

@@ -52,8 +52,8 @@ class TransferProgress:
                 self.total = size
             case BlobProgress(bytes_delta=delta):
                 self.copied += delta
-            case BlobTakenBack(bytes=size):
-                self.taken_back += size
+            case BlobTakenBack(bytes_delta=delta):
+                self.taken_back += delta
             case BlobCopied(digest=digest, size_bytes=size):
                 self.log("info", f"copied blob {digest} ({size} bytes)")
             case BlobMounted(digest=digest, size_bytes=size):

@@ -27,6 +27,8 @@ TASK_STATUS = {
     Status.SKIPPED: "Succeed",
     Status.STOPPED: "Stopped",
 }
+EXECUTION_WORDS = sorted(set(EXECUTION_STATUS.values()))
+TASK_WORDS = sorted(set(TASK_STATUS.values()))
 OWN = "HarborSync's own field."
 SKIPPED_PREFIX = "Execution skipped"
 
@@ -85,7 +87,7 @@ class ExecutionSerializer(serializers.Serializer[Execution]):
         """Return the rule's id."""
         return execution.rule_id or 0
 
-    @extend_schema_field({"type": "string", "enum": ["InProgress", "Succeed", "Failed", "Stopped"]})
+    @extend_schema_field({"type": "string", "enum": EXECUTION_WORDS})
     def get_status(self, execution: Execution) -> str:
         """Return Harbor's word."""
         return EXECUTION_STATUS[Status(execution.status)]
@@ -138,7 +140,7 @@ class TaskSerializer(serializers.Serializer[Task]):
     bytes_done = serializers.IntegerField(help_text=f"Of bytes_total; never goes back. {OWN}")
     bytes_copied = serializers.IntegerField(help_text=f"What really travelled. {OWN}")
 
-    @extend_schema_field({"type": "string", "enum": ["Pending", "InProgress", "Succeed", "Failed", "Stopped"]})
+    @extend_schema_field({"type": "string", "enum": TASK_WORDS})
     def get_status(self, task: Task) -> str:
         """Return Harbor's word."""
         return TASK_STATUS[Status(task.status)]

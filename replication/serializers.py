@@ -176,8 +176,8 @@ class PolicyRequestSerializer(serializers.Serializer[Rule]):
         max_value=127,
         help_text="How many leading path components the namespace stands for; absent or negative: all of them.",
     )
-    dest_registries = TargetRequestSerializer(
-        many=True,
+    dest_registries = serializers.ListField(
+        child=TargetRequestSerializer(),
         required=False,
         allow_null=True,
         max_length=100,
@@ -185,7 +185,7 @@ class PolicyRequestSerializer(serializers.Serializer[Rule]):
         "changes the first destination only.",
     )
     trigger = TriggerSerializer(required=False, allow_null=True)
-    filters = FilterSerializer(many=True, required=False, allow_null=True, max_length=100)
+    filters = serializers.ListField(child=FilterSerializer(), required=False, allow_null=True, max_length=100)
     replicate_deletion = serializers.BooleanField(required=False, allow_null=True)
     deletion = serializers.BooleanField(
         required=False, allow_null=True, help_text="Same as replicate_deletion; one of them is enough."

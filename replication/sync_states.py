@@ -9,7 +9,7 @@ from replication.models import SyncState
 
 def known_digests(endpoint_id: int | None, repository: str, tags: Collection[str]) -> dict[str, str]:
     """Return `{tag: digest}` of what we know of these tags there."""
-    rows = SyncState.objects.filter(endpoint_id=endpoint_id, repository=repository)
+    rows = SyncState.objects.filter(endpoint=endpoint_id, repository=repository)
     return {tag: digest for tag, digest in rows.values_list("tag", "digest") if tag in tags}
 
 
@@ -37,4 +37,4 @@ def remember(
 
 def forget(endpoint_id: int | None, repository: str, tags: Collection[str]) -> None:
     """Note that the target no longer holds these tags by us."""
-    SyncState.objects.filter(endpoint_id=endpoint_id, repository=repository, tag__in=tags).delete()
+    SyncState.objects.filter(endpoint=endpoint_id, repository=repository, tag__in=tags).delete()

@@ -2,8 +2,11 @@
 
 import secrets
 from pathlib import Path
+from typing import Any
 
+import environ
 from cryptography.fernet import Fernet
+from django.core.exceptions import ImproperlyConfigured
 
 
 def read_or_create(path: Path, *, make: str) -> str:
@@ -28,3 +31,25 @@ def _read_when_written(path: Path) -> str:
         if text := path.read_text(encoding="ascii").strip():
             return text
     raise RuntimeError(f"{path} is empty. Delete it to have a new key made, or set the value in the environment.")
+
+
+def read_number(env: environ.FileAwareEnv, name: str, default: float) -> float:
+    """Return a number from the environment; unset or empty means the default. Raises ImproperlyConfigured."""
+    text = env.str(name, default="").strip()
+    try:
+        return float(text) if text else default
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} must be a number, such as {default:g}; it is {text!r}.") from error
+
+
+def read_database(url: str, default_path: Path) -> dict[str, Any]:
+    """Return Django's settings for DATABASE_URL; empty means SQLite at `default_path`. Raises ImproperlyConfigured."""
+    if not url:
+        return {"ENGINE": "django.db.backends.sqlite3", "NAME": str(default_path)}
+    if url.partition(":")[0] not in ("postgres", "postgresql", "sqlite"):
+        # The URL may hold a password: only what is before the colon is shown.
+        raise ImproperlyConfigured(
+            f"DATABASE_URL begins with {url.partition(':')[0]!r}. Use postgresql://user:password@host:5432/name, "
+            "or sqlite:////path/to/file."
+        )
+    return dict(environ.Env.db_url_config(url))

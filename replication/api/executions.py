@@ -15,6 +15,7 @@ from replication.api.lookup import execution_or_404, policy_with_id
 from replication.models import Rule, Trigger
 from replication.run_serializers import (
     EXECUTION_STATUS,
+    EXECUTION_WORDS,
     ExecutionSerializer,
     StartExecutionSerializer,
     statuses_called,
@@ -40,7 +41,7 @@ class ExecutionListView(ApiView):
         tags=["replication"],
         parameters=[
             OpenApiParameter("policy_id", int, description="Runs of this rule."),
-            OpenApiParameter("status", str, enum=sorted(set(EXECUTION_STATUS.values()))),
+            OpenApiParameter("status", str, enum=EXECUTION_WORDS),
             OpenApiParameter("trigger", str, enum=Trigger.values),
             OpenApiParameter("sort", str, description="Fields joined by commas; `-` in front turns the order round."),
             *PAGE_PARAMETERS,
@@ -59,7 +60,7 @@ class ExecutionListView(ApiView):
         if asked.get("trigger"):
             rows = rows.filter(trigger=asked["trigger"])
         rows = sort_rows(rows, asked.get("sort", ""), COLUMNS, default=[])
-        return answer_list(request, rows, render=lambda shown: list(ExecutionSerializer(shown, many=True).data))
+        return answer_list(request, rows, serializer=ExecutionSerializer)
 
     @extend_schema(
         operation_id="startReplication",

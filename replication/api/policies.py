@@ -48,7 +48,7 @@ class PolicyListView(ApiView):
             rows = rows.filter(name__icontains=name)
         rows = filter_rows(rows, request.query_params.get("q", ""), COLUMNS)
         rows = sort_rows(rows, request.query_params.get("sort", ""), COLUMNS, default=["-created_at"])
-        return answer_list(request, rows, render=lambda shown: list(PolicySerializer(shown, many=True).data))
+        return answer_list(request, rows, serializer=PolicySerializer)
 
     @extend_schema(
         operation_id="createReplicationPolicy",

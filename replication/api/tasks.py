@@ -15,7 +15,7 @@ from harborsync.lib.api.queries import Column, Kind, sort_rows
 from harborsync.lib.api.views import ApiView
 from replication.api.lookup import execution_or_404, task_or_404
 from replication.models import LogLine
-from replication.run_serializers import TASK_STATUS, TaskSerializer, statuses_called
+from replication.run_serializers import TASK_STATUS, TASK_WORDS, TaskSerializer, statuses_called
 
 COLUMNS = {
     "id": Column("pk", Kind.NUMBER),
@@ -36,7 +36,7 @@ class TaskListView(ApiView):
         operation_id="listReplicationTasks",
         tags=["replication"],
         parameters=[
-            OpenApiParameter("status", str, enum=sorted(set(TASK_STATUS.values()))),
+            OpenApiParameter("status", str, enum=TASK_WORDS),
             OpenApiParameter("resource_type", str, enum=[RESOURCE_TYPE]),
             OpenApiParameter("sort", str, description="Fields joined by commas; `-` in front turns the order round."),
             *PAGE_PARAMETERS,
@@ -52,7 +52,7 @@ class TaskListView(ApiView):
         if asked.get("resource_type", RESOURCE_TYPE) != RESOURCE_TYPE:
             rows = rows.none()
         rows = sort_rows(rows, asked.get("sort", ""), COLUMNS, default=[])
-        return answer_list(request, rows, render=lambda shown: list(TaskSerializer(shown, many=True).data))
+        return answer_list(request, rows, serializer=TaskSerializer)
 
 
 class TaskLogView(ApiView):

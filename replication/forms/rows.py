@@ -14,7 +14,7 @@ from targets.models import Endpoint
 MAX_ROWS = 50
 FLATTEN_CHOICES = [
     (-1, _("Flatten All Levels")),
-    (0, _("No Flatting")),
+    (0, _("No Flattening")),
     (1, _("Flatten 1 Level")),
     (2, _("Flatten 2 Levels")),
     (3, _("Flatten 3 Levels")),

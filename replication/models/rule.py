@@ -7,8 +7,9 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from projects.models import Project
+from replication.filters import FilterSpec
 from replication.models.status import Trigger
-from replication.plan import FilterSpec, RuleSpec, TargetSpec
+from replication.plan import RuleSpec, TargetSpec
 from targets.models import Endpoint
 
 

@@ -40,8 +40,10 @@ def claim_listing(execution_id: int, *, worker: str, now: datetime) -> Execution
 
 def claim_repository(execution_id: int, *, worker: str, now: datetime) -> list[Task]:
     """Take one repository to plan, for all its targets that are due; empty when there is none."""
+    waiting = Task.objects.filter(due(now), execution_id=execution_id, planned_at__isnull=True)
+    if not waiting.exists():  # spares SQLite the write lock
+        return []
     with transaction.atomic():
-        waiting = Task.objects.filter(due(now), execution_id=execution_id, planned_at__isnull=True)
         first = _lock(waiting.order_by("id")).first()
         if first is None:
             return []
@@ -51,8 +53,10 @@ def claim_repository(execution_id: int, *, worker: str, now: datetime) -> list[T
 
 def claim_artifact(execution_id: int, *, worker: str, now: datetime) -> list[Transfer]:
     """Take one artifact of one source repository, for all its targets that are due; empty when there is none."""
+    waiting = Transfer.objects.filter(due(now), execution_id=execution_id)
+    if not waiting.exists():  # spares SQLite the write lock
+        return []
     with transaction.atomic():
-        waiting = Transfer.objects.filter(due(now), execution_id=execution_id)
         first = _lock(waiting.order_by("id")).select_related("task").first()
         if first is None:
             return []

@@ -44,7 +44,7 @@ class Context:
         Raises EndpointUnusableError.
         """
         try:
-            connection = connection_for(Endpoint.objects.get(pk=endpoint_id))
+            connection = connection_for(Endpoint.objects.get(pk=endpoint_id or 0))
         except Endpoint.DoesNotExist as error:
             raise EndpointUnusableError("The registry was deleted from HarborSync while work for it waited.") from error
         except SecretUnreadableError as error:

@@ -57,7 +57,7 @@ class PlanningWork:
 
     def _known(self, task: Task) -> dict[str, str]:
         """Return what we know the target to hold, as far as this task's scope is concerned."""
-        rows = SyncState.objects.filter(endpoint_id=task.target_id, repository=task.target_repository)
+        rows = SyncState.objects.filter(endpoint=task.target_id, repository=task.target_repository)
         if task.scope is not None:
             scope = Scope.from_json(task.scope)
             rows = rows.filter(Q(tag__in=scope.tags) | Q(digest__in=scope.deleted_digests))

@@ -48,13 +48,13 @@ def accept_notification(endpoint: Endpoint, envelope: object) -> Acceptance:
 
 def read_event(endpoint: Endpoint, item: object) -> Event | None:
     """Return the event as a row, or None when it is of no concern: a blob, a pull, our own write, or nonsense."""
-    if not isinstance(item, Mapping) or item.get("action") not in ACTIONS:
+    action = ACTIONS.get(_text(item.get("action"))) if isinstance(item, Mapping) else None
+    if not isinstance(item, Mapping) or action is None:
         return None
     if is_own_user_agent(_text(_object(item, "request").get("useragent"))):
         return None
     target = _object(item, "target")
     repository, tag, digest = (_text(target.get(key)) for key in ("repository", "tag", "digest"))
-    action = ACTIONS[item["action"]]
     if not is_repository_name(repository) or (tag and not is_tag(tag)) or (digest and not is_digest(digest)):
         return None
     if action == Event.Action.PUSH and not (tag and _text(target.get("mediaType")) in MANIFEST_TYPES):

@@ -41,7 +41,7 @@ def save_rule(
     """
     validate_rule(rule, filters=filters, targets=targets)
     with transaction.atomic():
-        if rule.pk is None:
+        if rule._state.adding:
             rule.created_by = by
         rule.next_run_at = _next_run(rule)
         rule.save()

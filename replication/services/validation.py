@@ -39,8 +39,10 @@ def validate_rule(rule: Rule, *, filters: Sequence[FilterSpec], targets: Sequenc
         errors["single_active"] = _("An event-based rule gathers its events by itself: leave single active off.")
     if rule.project and rule.source_id and rule.project.endpoint_id != rule.source_id:
         errors["project"] = _("This project is in another registry than the rule's source.")
-    errors |= _filter_errors(filters, namespace=rule.project.namespace if rule.project else "")
-    errors |= _target_errors(rule, filters, targets)
+    filter_errors = _filter_errors(filters, namespace=rule.project.namespace if rule.project else "")
+    errors |= filter_errors
+    # Patterns that cannot be read name no repositories to try the mapping on.
+    errors |= _target_errors(rule, () if filter_errors else filters, targets)
     if errors:
         raise ValidationError(errors)
     rule.full_clean()
