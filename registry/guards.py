@@ -18,7 +18,10 @@ def resolve_location(location: str, *, origin: str, attempt: str) -> str:
     Behind TLS-terminating proxies registries often answer with ``http://`` and their own name: same host names
     keep the scheme and port that we used. The query is left byte for byte (it may be signed).
     """
-    target = urljoin(origin, location.strip())
+    try:
+        target = urljoin(origin, location.strip())
+    except ValueError as error:
+        raise ProtocolError(f"{attempt}: the registry gave an address that is none") from error
     if _is_downgrade_of_same_host(target, origin):
         source, parts = urlsplit(origin), urlsplit(target)
         target = urlunsplit((source.scheme, source.netloc, parts.path, parts.query, ""))

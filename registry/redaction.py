@@ -14,7 +14,10 @@ def redact_url(url: str) -> str:
     >>> redact_url("https://me:secret@storage.example/blob?X-Amz-Signature=abc")
     'https://storage.example/blob'
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "…"
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 

@@ -146,7 +146,10 @@ def normalise_registry_url(text: str) -> str:
     trimmed = text.strip()
     if not trimmed:
         raise ValueError("The registry's URL is empty")
-    parts = urlsplit(trimmed if "://" in trimmed else f"https://{trimmed}")
+    try:
+        parts = urlsplit(trimmed if "://" in trimmed else f"https://{trimmed}")
+    except ValueError as error:
+        raise ValueError(f"{_shown(trimmed)} is not a URL") from error
     if parts.scheme not in ("http", "https"):
         raise ValueError(f"The registry's URL must begin with http:// or https://, not {_shown(parts.scheme)}")
     if "@" in parts.netloc:

@@ -142,7 +142,7 @@ _BY_WORDS: list[tuple[Callable[[int, str], bool], type[RegistryError]]] = [
     (lambda status, said: status in (500, 507) and "no space" in said, QuotaExceededError),
     (lambda status, said: status in (400, 403) and "immutable" in said, ImmutableError),
     # GitHub's registry refuses requests over 4 MiB with 416 (ocx PR 237).
-    (lambda status, said: status == 416 and "too large" in said, TooLargeError),
+    (lambda status, said: status == 413 or (status == 416 and "too large" in said), TooLargeError),
 ]
 
 _BY_STATUS: dict[int, type[RegistryError]] = {
@@ -154,7 +154,6 @@ _BY_STATUS: dict[int, type[RegistryError]] = {
     408: ServerError,
     409: ImmutableError,
     412: ImmutableError,
-    413: TooLargeError,
     415: UnsupportedError,
     429: RateLimitedError,
     499: ServerError,  # nginx: the proxy gave up waiting

@@ -95,7 +95,7 @@ class TokenRequester:
         if answer is None:
             answer = self._get(challenge, scope, tally)
         if answer.status != 200:
-            raise _refused(answer)
+            raise self._refused(answer)
         return _token_of(answer, now)
 
     def _get(self, challenge: Challenge, scope: Scope, tally: Tally | None) -> Answer:
@@ -127,16 +127,16 @@ class TokenRequester:
         self._refuses_oauth = True
         return None
 
+    def _refused(self, answer: Answer) -> RegistryError:
+        refusal = answer.refusal()
+        if answer.status != 401:
+            return refusal.error()
+        reason = "user name or password is wrong" if self._username else "the registry demands a user name and password"
+        return AuthError(f"{refusal.attempt}: {reason}", status=401)
+
 
 def _attempt(scope: Scope) -> str:
     return f"Asking for a token for {', '.join(scope.entries) or 'logging in'}"
-
-
-def _refused(answer: Answer) -> RegistryError:
-    refusal = answer.refusal()
-    if answer.status == 401:
-        return AuthError(f"{refusal.attempt}: user name or password is wrong", status=401)
-    return refusal.error()
 
 
 def _token_of(answer: Answer, now: float) -> Token:

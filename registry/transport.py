@@ -104,8 +104,8 @@ class Answer:
 
     def close(self) -> None:
         """Give the connection back when the body was read to its end, drop it otherwise."""
-        if self._response.closed:
-            self._response.release_conn()
+        if self._response.closed or self._response.length_remaining == 0:
+            self._response.drain_conn()
         else:
             self._response.close()
 
@@ -127,7 +127,7 @@ def perform(pools: urllib3.PoolManager, request: Request, *, tally: Tally | None
         target = resolve_location(answer.headers["Location"], origin=request.url, attempt=request.attempt)
         if not _may_follow(request, answer.status, target):
             return answer
-        answer.close()
+        answer.discard()
         request = _redirected(request, target)
     raise ProtocolError(f"{request.attempt}: more than {REDIRECT_LIMIT} redirects")
 

@@ -132,7 +132,10 @@ class _Pages:
         here = urlsplit(origin)
         if target.startswith("?"):
             return urlunsplit((here.scheme, here.netloc, here.path, target[1:], ""))
-        there = urlsplit(target)
+        try:
+            there = urlsplit(target)
+        except ValueError as error:
+            raise ProtocolError(f"{self._attempt}: the next page's address is none") from error
         if there.hostname and not is_same_host(target, origin):
             raise ProtocolError(f"{self._attempt}: the next page is said to be on another host, {there.hostname}")
         path = there.path if there.path.startswith("/") else f"{here.path.rpartition('/')[0]}/{there.path}"

@@ -124,9 +124,9 @@ class BlobMover:
     def _measured(self, source: BlobSource, blob: Descriptor, offset: int, meter: BlobMeter) -> Iterator[bytes]:
         meter.restart(offset)
         for piece in _inline_pieces(blob, offset) or source.open(offset):
-            self._throttle.pass_on(len(piece))
-            yield piece
-            meter.advance(len(piece))
+            for step in self._throttle.paced(piece):
+                yield step
+                meter.advance(len(step))
 
     def _move_unless_halted(self, blob: Descriptor) -> None:
         self._halt.check()

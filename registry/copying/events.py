@@ -40,7 +40,7 @@ class BlobTakenBack:
     """Bytes told before were lost with a broken attempt and will be told again."""
 
     digest: str
-    bytes: int
+    bytes_delta: int
 
 
 @dataclass(frozen=True)
