@@ -31,7 +31,7 @@ class ProjectSerializer(serializers.Serializer[Project]):
     owner_id = serializers.IntegerField(help_text="0 when the owner is gone.")
     owner_name = serializers.SerializerMethodField()
     registry_id = serializers.SerializerMethodField(
-        help_text="Registry that the project lies in; absent for the local one: clients take any value for a proxy cache."
+        help_text="Registry that the project lies in; absent for the local one, as clients take it for a proxy cache."
     )
     namespace = serializers.CharField(help_text="First part of its repositories' names. HarborSync's own field.")
     repo_count = serializers.SerializerMethodField(help_text="Always 0: repositories are counted by their registry.")

@@ -1,6 +1,7 @@
 """Registries in the shapes of Harbor's API (API contract, section 9). Secrets go in and never come out."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
@@ -38,7 +39,7 @@ class RegistrySerializer(serializers.Serializer[Endpoint]):
     credential = serializers.SerializerMethodField()
     insecure = serializers.SerializerMethodField(help_text="Whether the certificate is not verified.")
     ca_certificate = serializers.CharField(help_text="PEM; absent when none is set.")
-    status = serializers.ChoiceField(Endpoint.Health.values, source="health")
+    status = serializers.CharField(source="health", help_text="healthy, unhealthy or unverified.")
     creation_time = TimeField(source="created_at")
     update_time = TimeField(source="updated_at")
     status_reason = serializers.CharField(
@@ -84,6 +85,22 @@ class RegistryReferenceSerializer(serializers.Serializer[Endpoint]):
     id = IdField(required=False, allow_null=True)
 
 
+class ProxyUrlField(serializers.CharField):
+    """The address of an HTTP proxy."""
+
+    def to_internal_value(self, data: Any) -> str:
+        """Return the address when it can be one."""
+        text = super().to_internal_value(data)
+        try:
+            parts = urlsplit(text)
+            is_usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # an odd port, a bracket that is not closed
+            is_usable = False
+        if text and not is_usable:
+            raise serializers.ValidationError("a proxy URL looks like http://proxy.example.com:3128")
+        return text
+
+
 class RegistryCreateSerializer(serializers.Serializer[Endpoint]):
     """A registry to be created. It is stored even when it cannot be reached: its status then says so."""
 
@@ -102,7 +119,7 @@ class RegistryCreateSerializer(serializers.Serializer[Endpoint]):
     credential = RegistryCredentialSerializer(required=False, allow_null=True)
     insecure = serializers.BooleanField(required=False, allow_null=True)
     ca_certificate = serializers.CharField(required=False, allow_null=True, allow_blank=True)
-    proxy_url = serializers.CharField(required=False, allow_null=True, allow_blank=True, max_length=512)
+    proxy_url = ProxyUrlField(required=False, allow_null=True, allow_blank=True, max_length=512)
 
 
 class RegistryUpdateSerializer(serializers.Serializer[Endpoint]):
@@ -126,7 +143,7 @@ class RegistryUpdateSerializer(serializers.Serializer[Endpoint]):
     access_secret = serializers.CharField(required=False, allow_null=True, allow_blank=True, trim_whitespace=False)
     insecure = serializers.BooleanField(required=False, allow_null=True)
     ca_certificate = serializers.CharField(required=False, allow_null=True, allow_blank=True)
-    proxy_url = serializers.CharField(required=False, allow_null=True, allow_blank=True, max_length=512)
+    proxy_url = ProxyUrlField(required=False, allow_null=True, allow_blank=True, max_length=512)
 
 
 class RegistryPingSerializer(serializers.Serializer[Endpoint]):
@@ -140,14 +157,14 @@ class RegistryPingSerializer(serializers.Serializer[Endpoint]):
     access_secret = serializers.CharField(required=False, allow_null=True, allow_blank=True, trim_whitespace=False)
     insecure = serializers.BooleanField(required=False, allow_null=True)
     ca_certificate = serializers.CharField(required=False, allow_null=True, allow_blank=True)
-    proxy_url = serializers.CharField(required=False, allow_null=True, allow_blank=True, max_length=512)
+    proxy_url = ProxyUrlField(required=False, allow_null=True, allow_blank=True, max_length=512)
 
 
 class FilterStyleSerializer(serializers.Serializer[object]):
     """A filter that rules may have, and how a form asks for it."""
 
     type = serializers.CharField()
-    style = serializers.CharField()
+    style = serializers.CharField()  # type: ignore[assignment]  # the metaclass takes it away
     values = serializers.ListField(child=serializers.CharField(), required=False)
 
 

@@ -74,7 +74,7 @@ class BasicAuthentication(authentication.BasicAuthentication):
         _verified.remember(user, password)
         return user, None
 
-    def authenticate_header(self, request: Request) -> str | None:  # type: ignore[override]
+    def authenticate_header(self, request: Request) -> str | None:
         """Send no challenge, nor does Harbor: browsers would keep the password and send it from foreign pages too."""
         return None
 

@@ -37,8 +37,11 @@ class Component:
 
 def check_health() -> list[Component]:
     """Return the parts sorted by name, at most ten seconds old. The errors carry nothing a stranger may not know."""
-    components: list[Component] = cache.get_or_set(CACHE_KEY, _look, KEEP_SECONDS)
-    return components
+    found: list[Component] | None = cache.get(CACHE_KEY)
+    if found is None:
+        found = _look()
+        cache.set(CACHE_KEY, found, KEEP_SECONDS)
+    return found
 
 
 def _look() -> list[Component]:

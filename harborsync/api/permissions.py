@@ -5,17 +5,22 @@ line locks out rather than lets in. The apps below `projects` cannot ask it: the
 routes in `harborsync.api.urls`.
 """
 
+from typing import TYPE_CHECKING
+
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from projects import access
+
+if TYPE_CHECKING:
+    # REST framework reads its default permissions, and with them this module, while it defines the view.
+    from rest_framework.views import APIView
 
 
 class AdministratorOnly(BasePermission):
     """Administrators."""
 
-    def has_permission(self, request: Request, view: APIView) -> bool:
+    def has_permission(self, request: Request, view: "APIView") -> bool:
         """Say whether the call may go on."""
         return access.is_administrator(request.user)
 
@@ -23,6 +28,6 @@ class AdministratorOnly(BasePermission):
 class MayManageEndpoints(BasePermission):
     """Those who may see and change registries."""
 
-    def has_permission(self, request: Request, view: APIView) -> bool:
+    def has_permission(self, request: Request, view: "APIView") -> bool:
         """Say whether the call may go on."""
         return access.may_manage_endpoints(request.user)

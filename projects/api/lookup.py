@@ -1,6 +1,7 @@
 """Finding the project that a path names, as far as the user may see it."""
 
-from django.contrib.auth.models import AnonymousUser
+import re
+
 from django.db.models import Prefetch, QuerySet
 from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
@@ -8,13 +9,13 @@ from rest_framework.request import Request
 from harborsync.lib.api.errors import NotFound
 from harborsync.lib.api.views import INT64_MAX
 from projects.access import visible_projects
-from projects.models import Membership, Project, validate_project_name
+from projects.models import PROJECT_NAME_PATTERN, Membership, Project
 
 
 def shown_projects(request: Request) -> QuerySet[Project]:
     """Return the projects that the user may see, with what the API shows of them: two queries however many."""
-    user_id = None if isinstance(request.user, AnonymousUser) else request.user.pk
-    roles = Prefetch("memberships", queryset=Membership.objects.filter(user_id=user_id), to_attr="asking_roles")
+    own = Membership.objects.filter(user_id=request.user.pk) if request.user.pk else Membership.objects.none()
+    roles = Prefetch("memberships", queryset=own, to_attr="asking_roles")
     return visible_projects(request.user).select_related("owner", "endpoint").prefetch_related(roles)
 
 
@@ -29,7 +30,7 @@ def project_or_404(request: Request, name_or_id: str) -> Project:
     project = None
     if is_id:
         project = shown_projects(request).filter(pk=int(name_or_id)).first() if _fits(name_or_id) else None
-    elif _could_be_a_name(name_or_id):
+    elif could_be_a_name(name_or_id):
         project = shown_projects(request).filter(name=name_or_id).first()
     if project is not None:
         return project
@@ -42,6 +43,6 @@ def _fits(digits: str) -> bool:
     return len(digits) < 20 and int(digits) <= INT64_MAX
 
 
-def _could_be_a_name(text: str) -> bool:
-    """Say whether a project could have this name, so that the database is not asked for what it cannot even compare."""
-    return len(text) <= 255 and validate_project_name.regex.fullmatch(text) is not None
+def could_be_a_name(text: str) -> bool:
+    """Say whether a project may have this name; the database is not asked for what it cannot even compare."""
+    return len(text) <= 255 and re.fullmatch(PROJECT_NAME_PATTERN, text) is not None

@@ -38,9 +38,7 @@ class MemberListView(ApiView):
         rows = project.memberships.select_related("user").order_by("user__username")
         if name := request.query_params.get("entityname"):
             rows = rows.filter(user__username__icontains=name)
-        return answer_list(
-            request, rows, render=lambda shown: list(ProjectMemberEntitySerializer(shown, many=True).data)
-        )
+        return answer_list(request, rows, serializer=ProjectMemberEntitySerializer)
 
     @extend_schema(
         operation_id="createProjectMember", tags=["member"], request=ProjectMemberSerializer, responses={201: None}

@@ -17,8 +17,8 @@ from harborsync.lib.api.lists import QUERY_PARAMETERS, answer_list
 from harborsync.lib.api.queries import Column, Kind, filter_rows, sort_rows
 from harborsync.lib.api.views import ApiView, checked_body, require
 from projects.access import may_create_projects, may_manage_project, visible_projects
-from projects.api.lookup import project_or_404, shown_projects
-from projects.models import Project, validate_project_name
+from projects.api.lookup import could_be_a_name, project_or_404, shown_projects
+from projects.models import Project
 from projects.serializers import (
     ProjectReqSerializer,
     ProjectSerializer,
@@ -79,7 +79,7 @@ class ProjectListView(ApiView):
             rows = rows.filter(public=is_public)
         rows = filter_rows(rows, asked.get("q", ""), COLUMNS)
         rows = sort_rows(rows, asked.get("sort", ""), COLUMNS, default=["name"])
-        return answer_list(request, rows, render=lambda shown: list(ProjectSerializer(shown, many=True).data))
+        return answer_list(request, rows, serializer=ProjectSerializer)
 
     @extend_schema(
         operation_id="headProject",
@@ -91,7 +91,7 @@ class ProjectListView(ApiView):
         """Say whether there is a project of this name."""
         require(request, request.user.is_authenticated)
         name = request.query_params.get("project_name", "")
-        if not visible_projects(request.user).filter(name=name).exists():
+        if not (could_be_a_name(name) and visible_projects(request.user).filter(name=name).exists()):
             raise NotFound(f"project {name[:255]} not found")
         return empty()
 
@@ -120,7 +120,7 @@ class ProjectListView(ApiView):
 def _create(request: Request, body: dict[str, Any]) -> Project:
     """Create the project of a request body. Raises BadRequest, NotFound, Conflict."""
     name = body.get("project_name") or ""
-    if len(name) > 255 or not validate_project_name.regex.fullmatch(name):
+    if not could_be_a_name(name):
         raise BadRequest(ILLEGAL_NAME)
     number = body.get("registry_id")
     if number is not None and number <= 0:

@@ -14,7 +14,7 @@ from harborsync.lib.api.errors import BadRequest
 from harborsync.lib.api.views import ApiView, checked_body, path_id
 from harborsync.lib.crypto import SecretUnreadableError
 from registry import RegistrySettings
-from registry.kinds import KINDS, RegistryKind
+from registry.kinds import KINDS, RegistryKind, find_kind
 from registry.reference import normalise_registry_url
 from targets.api.registries import new_secret, registry_or_404
 from targets.clients import endpoint_settings
@@ -54,7 +54,7 @@ def _stored_settings(body: dict[str, Any]) -> RegistrySettings:
     except SecretUnreadableError as error:
         raise BadRequest(str(error)) from error
     if body.get("type"):
-        settings = replace(settings, kind=body["type"])
+        settings = replace(settings, kind=_known_kind(body["type"]))
     if body.get("access_key") is not None:
         settings = replace(settings, username=body["access_key"])
     secret = new_secret(body.get("access_secret"))
@@ -71,13 +71,20 @@ def _new_settings(body: dict[str, Any]) -> RegistrySettings:
         raise BadRequest(f"url: {error}") from error
     return RegistrySettings(
         url=url,
-        kind=body["type"],
+        kind=_known_kind(body["type"]),
         username=body.get("access_key") or "",
         password=new_secret(body.get("access_secret")) or "",
         verify_tls=not body.get("insecure"),
         ca_certificate=body.get("ca_certificate") or "",
         proxy_url=body.get("proxy_url") or "",
     )
+
+
+def _known_kind(name: str) -> str:
+    """Return the name when it is one of the adapters. Raises BadRequest."""
+    if find_kind(name) is None:
+        raise BadRequest(f"unknown registry type: {name}")
+    return name
 
 
 class RegistryInfoView(ApiView):

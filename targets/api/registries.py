@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -9,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from harborsync.lib.api.answers import created, empty
-from harborsync.lib.api.errors import NotFound, PreconditionFailed
+from harborsync.lib.api.errors import Conflict, NotFound, PreconditionFailed, has_code
 from harborsync.lib.api.fields import MASKED_SECRET
 from harborsync.lib.api.lists import QUERY_PARAMETERS, answer_list
 from harborsync.lib.api.queries import Column, Kind, filter_rows, sort_rows
@@ -72,6 +73,17 @@ def assign(endpoint: Endpoint, body: dict[str, Any]) -> None:
         endpoint.verify_tls = not body["insecure"]
 
 
+def store(endpoint: Endpoint, *, secret: str | None) -> None:
+    """Store the registry and look whether it can be reached. Raises Conflict, ValidationError."""
+    try:
+        save_endpoint(endpoint, secret=new_secret(secret))
+    except ValidationError as error:
+        if has_code(error, "unique"):
+            raise Conflict(f"registry {endpoint.name} already exists") from error
+        raise
+    check_endpoint(endpoint)
+
+
 class RegistryListView(ApiView):
     """All registries but the local one."""
 
@@ -88,7 +100,7 @@ class RegistryListView(ApiView):
             rows = rows.filter(name__icontains=name)
         rows = filter_rows(rows, request.query_params.get("q", ""), COLUMNS)
         rows = sort_rows(rows, request.query_params.get("sort", ""), COLUMNS, default=["name"])
-        return answer_list(request, rows, render=lambda shown: list(RegistrySerializer(shown, many=True).data))
+        return answer_list(request, rows, serializer=RegistrySerializer)
 
     @extend_schema(
         operation_id="createRegistry", tags=["registry"], request=RegistryCreateSerializer, responses={201: None}
@@ -99,8 +111,7 @@ class RegistryListView(ApiView):
         credential = body.pop("credential", None) or {}
         endpoint = Endpoint()
         assign(endpoint, body | {"access_key": credential.get("access_key"), "credential_type": credential.get("type")})
-        save_endpoint(endpoint, secret=new_secret(credential.get("access_secret")))
-        check_endpoint(endpoint)
+        store(endpoint, secret=credential.get("access_secret"))
         return created(request, endpoint.pk)
 
 
@@ -120,8 +131,7 @@ class RegistryView(ApiView):
         endpoint = remote_registry_or_404(path_id(registry_id, name="registry_id"))
         body = checked_body(RegistryUpdateSerializer(data=request.data))
         assign(endpoint, body)
-        save_endpoint(endpoint, secret=new_secret(body.get("access_secret")))
-        check_endpoint(endpoint)
+        store(endpoint, secret=body.get("access_secret"))
         return empty()
 
     @extend_schema(operation_id="deleteRegistry", tags=["registry"], responses={200: None})

@@ -1,6 +1,6 @@
 """Lists as Harbor pages them (API contract, section 4.1): page, page_size, X-Total-Count and Link."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -9,6 +9,7 @@ from django.db.models import Model, QuerySet
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
 from harborsync.lib.api.errors import Unprocessable
 from harborsync.lib.api.views import query_integer
@@ -77,7 +78,7 @@ def requested_page(request: Request) -> Page:
     return Page(number=max(number or 1, 1), size=DEFAULT_SIZE if size is None else size)
 
 
-def answer_list(request: Request, rows: QuerySet[Row], *, render: Callable[[Sequence[Row]], list[Any]]) -> Response:
+def answer_list(request: Request, rows: QuerySet[Row], *, serializer: type[BaseSerializer[Any]]) -> Response:
     """Return one page of the rows with the headers that clients page by. Two queries, whatever the length."""
     page = requested_page(request)
     total = rows.count()
@@ -90,7 +91,7 @@ def answer_list(request: Request, rows: QuerySet[Row], *, render: Callable[[Sequ
         # Path-only, or harborapi would glue two addresses together (API contract, section 14.1).
         links = [f'<{_url(request, number, page.size)}>; rel="{relation}"' for relation, number in neighbours]
         headers["Link"] = " , ".join(links)
-    return Response(render(shown), headers=headers)
+    return Response(serializer(shown, many=True).data, headers=headers)
 
 
 def _url(request: Request, number: int, size: int) -> str:
