@@ -68,8 +68,8 @@ class Authenticator:
         challenge = self._challenge
         if challenge is None:
             return None
-        if challenge.scheme == "basic":
-            return self._basic_header()
+        if challenge.scheme == "basic":  # without credentials try as nobody: a part of the registry may be public
+            return self._credentials.basic_header if self._credentials.username else None
         return f"Bearer {self._token(scope, tally).value}"
 
     def wants_more(self, answer: Answer) -> bool:
@@ -93,7 +93,9 @@ class Authenticator:
         if challenge.scheme == "basic":
             if sent is not None and sent.startswith("Basic"):
                 raise refusal.error()
-            return self._basic_header(refusal.attempt)
+            if not self._credentials.username:
+                raise AuthError(f"{refusal.attempt}: the registry demands a user name and password", status=401)
+            return self._credentials.basic_header
         is_wider = self._widen(scope, challenge)
         if is_retry and not is_wider:
             raise self._rejection(refusal)
@@ -145,11 +147,6 @@ class Authenticator:
             return challenge
         realm = self._requester.resolve_realm(challenge["realm"], origin)
         return replace(challenge, parameters={**challenge.parameters, "realm": realm})
-
-    def _basic_header(self, attempt: str = "Logging in") -> str:
-        if not self._credentials.username:
-            raise AuthError(f"{attempt}: the registry demands a user name and password", status=401)
-        return self._credentials.basic_header
 
     def _token(self, scope: Scope, tally: Tally | None) -> Token:
         """Return a token that is good for a while; one request per scope, however many threads ask."""

@@ -9,7 +9,14 @@ from collections.abc import Collection
 from registry.client.exchange import Exchange
 from registry.client.listings import list_tags
 from registry.client.manifests import head_manifest
-from registry.errors import NotFoundError, RegistryError, SiblingTagsError, UnsupportedError
+from registry.errors import (
+    DigestMismatchError,
+    NotFoundError,
+    ProtocolError,
+    RegistryError,
+    SiblingTagsError,
+    UnsupportedError,
+)
 from registry.reference import validate_digest, validate_repository_name, validate_tag
 from registry.scopes import delete
 from registry.transport import Answer, Request
@@ -61,8 +68,8 @@ def _delete_by_tag(exchange: Exchange, repository: str, tag: str) -> bool:
     error = answer.refusal().error()
     if isinstance(error, NotFoundError):
         return True
-    is_unable = isinstance(error, UnsupportedError) or error.status == 400
-    if not is_unable:
+    is_unable = isinstance(error, UnsupportedError | DigestMismatchError | ProtocolError)
+    if not (is_unable and error.status in (400, 405, 501)):
         raise error
     learned.tag_delete = False
     return False

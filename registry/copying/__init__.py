@@ -138,11 +138,11 @@ class _Copy:
         if is_certain:
             self._teller.tell(Note("warning", f"{error.message}; looking for the missing blobs and trying once more"))
             self._pause(_REPAIR_PAUSE_SECONDS)
-        missing = [blob for blob in manifest.blobs if self._mover.is_missing(blob)]
+        missing = [blob for blob in manifest.blobs if not self._target.has_blob(blob.digest)]
         for blob in missing:
             self._mover.move(blob)
         for child in manifest.children:
-            if self._target.client.head_manifest(self._target.repository, child.digest) is None:
+            if not self._target.has_manifest(child.digest):
                 found = self._source.client.get_manifest(self._source.repository, child.digest)
                 missing += found.blobs
                 self._mover.move_all(list(found.blobs))

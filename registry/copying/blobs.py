@@ -86,7 +86,7 @@ class BlobMover:
 
     def move(self, blob: Descriptor) -> None:
         """Put one blob there, by the cheapest way: mount, already there, inline content, copy."""
-        if not self._mount_from and self._target.client.has_blob(self._target.repository, blob.digest):
+        if not self._mount_from and self._target.has_blob(blob.digest):
             self._count(present_bytes=blob.size_bytes)
             self._teller.tell(BlobPresent(blob.digest, blob.size_bytes))
             return
@@ -108,10 +108,6 @@ class BlobMover:
                 self._open_sources.discard(source)
         meter.flush()
         self._finish(blob, is_mounted=is_mounted)
-
-    def is_missing(self, blob: Descriptor) -> bool:
-        """Answer whether the target lacks the blob."""
-        return not self._target.client.has_blob(self._target.repository, blob.digest)
 
     def _finish(self, blob: Descriptor, *, is_mounted: bool) -> None:
         if is_mounted:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from registry.client import RegistryClient
+from registry.errors import AuthError, DeniedError
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,23 @@ class CopyTarget:
     client: RegistryClient
     repository: str
     tags: tuple[str, ...]
+
+    def has_manifest(self, digest: str) -> bool:
+        """Answer whether the manifest surely is there; False also where we may not look.
+
+        Registries answer 401 or 403 for what does not exist (zot, Artifactory). The write will show what is right.
+        """
+        try:
+            return self.client.head_manifest(self.repository, digest) is not None
+        except (AuthError, DeniedError):
+            return False
+
+    def has_blob(self, digest: str) -> bool:
+        """Answer whether the blob surely is there; False also where we may not look."""
+        try:
+            return self.client.has_blob(self.repository, digest)
+        except (AuthError, DeniedError):
+            return False
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ class Walker:
         """
         digest = self._source.digest
         self._visited.add(digest)
-        is_present = self._is_at_target(digest)
+        is_present = self._target.has_manifest(digest)
         tree = Tree(self._source.client.get_manifest(self._source.repository, digest))
         if not is_present:
             self._add(tree, tree.root, depth=0)
@@ -79,7 +79,7 @@ class Walker:
 
     def _child(self, tree: Tree, child: Descriptor) -> Manifest | None:
         """Return the child's manifest; None when the target has it or when it turns out to be a blob."""
-        if self._is_at_target(child.digest):
+        if self._target.has_manifest(child.digest):
             return None
         client, repository = self._source.client, self._source.repository
         try:
@@ -90,6 +90,3 @@ class Walker:
                 return None
             self._teller.tell(Note("warning", f"The source's index refers to {child.digest}, which it does not have"))
             raise
-
-    def _is_at_target(self, digest: str) -> bool:
-        return self._target.client.head_manifest(self._target.repository, digest) is not None

@@ -52,6 +52,18 @@ def test_a_registry_that_wants_a_login_says_so_to_nobody_in_particular(make_clie
         make_client(registry).ping()
 
 
+def test_what_is_public_can_be_read_though_something_else_was_not(make_client):
+    with MemoryRegistry() as registry:
+        registry.add_image("team/app", "1")
+        headers = {"WWW-Authenticate": 'Basic realm="x"'}
+        registry.faults.add(Fault(path_pattern="_catalog", status=401, headers=headers, times=None))
+        client = make_client(registry)
+
+        with pytest.raises(AuthError):
+            list(client.repositories())
+        assert client.tags("team/app") == ["1"]
+
+
 def test_one_token_serves_all_requests_of_a_scope(bearer, make_client):
     client = make_client(bearer, **LOGIN)
 

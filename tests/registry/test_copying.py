@@ -516,6 +516,19 @@ def test_a_type_that_the_target_refuses_is_told_and_not_retried(source, target, 
     assert len(target.requests_for("PUT", "/manifests/")) == 1
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_target_that_refuses_to_say_what_it_has_is_written_to(source, target, copy, status):
+    digest = source.add_image("team/app", "1")
+    headers = {"WWW-Authenticate": 'Basic realm="x"'} if status == 401 else {}
+    target.faults.add(
+        Fault(method="HEAD|GET", path_pattern="/(manifests|blobs)/", status=status, headers=headers, times=None)
+    )
+
+    copy(digest, "1")
+
+    assert target.tags("mirror/app") == {"1": digest}
+
+
 def test_an_immutable_tag_is_told(source, target, copy):
     digest = source.add_image("team/app", "1")
     target.faults.add(known_faults.immutable_tag())

@@ -86,6 +86,16 @@ def test_a_registry_that_answers_400_to_a_tag_deletes_by_digest(memory_registry,
     assert memory_registry.tags("team/app") == {}
 
 
+def test_an_immutable_tag_is_not_deleted_by_its_digest(memory_registry, make_client):
+    digest = add_tags(memory_registry, "1")
+    body = b'{"errors":[{"code":"TAG_INVALID","message":"the tag is immutable"}]}'
+    memory_registry.faults.add(Fault(method="DELETE", path_pattern="manifests/1$", status=400, body=body))
+
+    with pytest.raises(ImmutableError):
+        make_client(memory_registry).delete_tags("team/app", ["1"], digest=digest)
+    assert memory_registry.tags("team/app") == {"1": digest}
+
+
 def test_a_tag_that_moved_on_is_spared(untagging, make_client):
     old = add_tags(untagging, "1", "2")
     new = untagging.add_image("team/app", "2", layers=[b"newer"])
