@@ -7,7 +7,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 PYTEST_ARGS ?=
 TEST_ENV := env -u DATABASE_URL -u REDIS_URL -u SECRET_KEY -u ENCRYPTION_KEYS \
-	HARBORSYNC_DATA_DIR=$(CURDIR)/var/test PYTHONDONTWRITEBYTECODE=1
+	HARBORSYNC_DATA_DIR=$(CURDIR)/var/test
+# With it, every part would compile every module at every start.
+unexport PYTHONDONTWRITEBYTECODE
 SERVERS := docker-registry:docker-registry skopeo:skopeo initdb:postgresql
 
 .PHONY: help run demo test quick check messages lock clean

@@ -35,7 +35,7 @@ class HarborSyncApi:
         """Create a project and give its id."""
         return self._create("projects", {"project_name": name, "metadata": {"public": "false"}})
 
-    def create_rule(self, *, name: str, project: str, target_id: int, kilobytes_per_second: int) -> int:
+    def create_rule(self, *, name: str, project: str, target_id: int, megabits_per_second: int) -> int:
         """Create a rule that copies what is pushed to a project, and deletes what is deleted in it; give its id."""
         return self._create(
             "replication/policies",
@@ -51,7 +51,7 @@ class HarborSyncApi:
                 "deletion": True,
                 "override": True,
                 "enabled": True,
-                "speed": kilobytes_per_second,
+                "speed": megabits_per_second * 1000,  # Harbor counts in kbit/s
             },
         )
 

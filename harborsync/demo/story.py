@@ -15,7 +15,7 @@ from harborsync.demo.registries import RegistryPair, push_image, read_digest
 PROJECT = "test"
 REFERENCE = "test/docker-test:latest"
 # Slow enough to be watched.
-KILOBYTES_PER_SECOND = 24 * 1024
+MEGABITS_PER_SECOND = 200
 NOTICE_SECONDS = 30.0
 ARRIVE_SECONDS = 180.0
 POLL_SECONDS = 0.2
@@ -47,9 +47,9 @@ def tell_story(product: Product, registries: RegistryPair, say: Callable[[str], 
     api.create_project(PROJECT)
     say(f"Project created      {PROJECT}")
     rule_id = api.create_rule(
-        name="test-to-target", project=PROJECT, target_id=target_id, kilobytes_per_second=KILOBYTES_PER_SECOND
+        name="test-to-target", project=PROJECT, target_id=target_id, megabits_per_second=MEGABITS_PER_SECOND
     )
-    say(f"Rule created         {PROJECT}/** -> target, on every push (at most {KILOBYTES_PER_SECOND // 1024} MiB/s)")
+    say(f"Rule created         {PROJECT}/** -> target, on every push (at most {MEGABITS_PER_SECOND} Mbit/s)")
     image = make_image()
     size_bytes = sum(content.size_bytes for content in image.blobs.values())
     pushed_by = push_image(registries.source, REFERENCE, image)
