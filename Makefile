@@ -40,7 +40,7 @@ test: $(VENV)/.installed-dev
 	echo "== Tests on SQLite"; \
 	$(TEST_ENV) $(PY) -m pytest $(PYTEST_ARGS) || failed="$$failed SQLite"; \
 	echo "== Tests on PostgreSQL"; \
-	$(TEST_ENV) $(PY) -m tests.servers.postgres $(PY) -m pytest $(PYTEST_ARGS) || failed="$$failed PostgreSQL"; \
+	$(TEST_ENV) $(PY) -m tests.servers $(PY) -m pytest $(PYTEST_ARGS) || failed="$$failed PostgreSQL"; \
 	if [ -n "$$failed" ]; then echo "FAILED on:$$failed" >&2; exit 1; fi
 
 quick: $(VENV)/.installed-dev

@@ -1,10 +1,9 @@
-"""A PostgreSQL cluster of its own on a loopback port; `python -m tests.servers.postgres COMMAND…` runs one with it."""
+"""A PostgreSQL cluster of its own on a loopback port."""
 
 import os
 import pwd
 import shutil
 import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,14 +98,3 @@ class PostgresCluster:
         except psycopg.OperationalError:
             return False
         return True
-
-
-def run_with_postgres(command: list[str]) -> int:
-    """Run a command with DATABASE_URL set to a cluster that lives as long as the command, and give its status."""
-    with PostgresCluster() as cluster:
-        print(f"PostgreSQL for this run: {cluster.url}", flush=True)
-        return subprocess.run(command, env={**os.environ, "DATABASE_URL": cluster.url}, check=False).returncode
-
-
-if __name__ == "__main__":
-    sys.exit(run_with_postgres(sys.argv[1:]))

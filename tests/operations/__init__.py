@@ -1,0 +1,1 @@
+"""How the product is run: commands, supervisor, image, demonstration, and the servers of the tests."""
