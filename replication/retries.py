@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 
-from registry import ImmutableError, NotFoundError, RegistryError, SiblingTagsError, Stopped
+from registry import ImmutableError, RegistryError, SiblingTagsError, Stopped
 
 # A registry that asks for patience gets it, up to this.
 RETRY_AFTER_CAP_SECONDS = 600.0
@@ -55,8 +55,3 @@ def judge(error: BaseException, *, attempts: int, elapsed_seconds: float, policy
         retry_after_seconds=error.retry_after_seconds,
     )
     return Verdict("pending", error.code, str(error), delay)
-
-
-def is_gone(error: BaseException) -> bool:
-    """Say whether the source no longer has what was to be copied."""
-    return isinstance(error, NotFoundError)

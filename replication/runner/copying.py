@@ -6,16 +6,22 @@ from dataclasses import dataclass
 
 from django.utils import timezone
 
-from registry import CopyResult, CopySource, CopyTarget, RegistryError, Stopped, copy_artifact
+from registry import CopyResult, CopySource, CopyTarget, NotFoundError, RegistryError, Stopped, copy_artifact
 from replication import engine
 from replication.models import Operation, Status, Task, Transfer
 from replication.own_writes import announce
 from replication.queue import claims
 from replication.queue.transitions import finish_transfer, postpone_transfer
 from replication.recorder import TransferProgress
-from replication.retries import Verdict, is_gone
+from replication.retries import Verdict
 from replication.runner.context import Context
 from replication.sync_states import forget, remember
+
+
+class SourceGoneError(NotFoundError):
+    """The tag moved or went after planning; the event (or the next run) about that brings the new state."""
+
+    code = "source_gone"
 
 
 def claim_copy(context: Context) -> "CopyWork | None":
@@ -74,6 +80,8 @@ class CopyWork:
                 order.target.client.delete_tags(order.target.repository, order.target.tags, digest=transfer.digest)
                 return None
             return self._copy(order)
+        except NotFoundError as error:
+            return _after_not_found(order, error)
         except (RegistryError, Stopped) as error:
             return error
 
@@ -150,7 +158,15 @@ class CopyWork:
         )
 
     def _judge(self, transfer: Transfer, error: BaseException) -> Verdict:
-        if transfer.operation == Operation.COPY and is_gone(error):
-            # The tag moved or went after planning; the event (or the next run) about that brings the new state.
-            return Verdict("skipped", "source_gone", f"The source no longer has it: {error}")
+        if isinstance(error, SourceGoneError):
+            return Verdict("skipped", error.code, str(error))
         return self.context.judge(error, attempts=transfer.attempts, started_at=transfer.started_at)
+
+
+def _after_not_found(order: _Order, error: NotFoundError) -> Exception:
+    """Tell a source that lost the artifact from a target where something is missing, such as the project."""
+    try:
+        found = order.source.client.head_manifest(order.source.repository, order.source.digest)
+    except (RegistryError, Stopped) as other:
+        return other
+    return error if found else SourceGoneError(f"The source no longer has {order.source.digest}.")
