@@ -41,9 +41,8 @@ const tagKey = (config, target) => `${config.path} ${target ? target.id : ""}`;
 
 document.addEventListener("htmx:configRequest", (event) => {
   const { detail } = event;
-  const isTick = detail.verb === "get" && detail.triggeringEvent?.type === "every";
   const tag = tags.get(tagKey(detail, detail.target));
-  if ((isTick || detail.elt.hasAttribute("data-live")) && tag) detail.headers["If-None-Match"] = tag;
+  if (tag && detail.elt.hasAttribute("data-live")) detail.headers["If-None-Match"] = tag;
 });
 
 document.addEventListener("htmx:afterRequest", (event) => {
@@ -56,7 +55,7 @@ document.addEventListener("htmx:afterRequest", (event) => {
 
 // A part that the viewer is using (an open menu, a selection) waits for the next tick.
 document.addEventListener("htmx:beforeSwap", (event) => {
-  const { target, requestConfig, xhr } = event.detail;
+  const { target, requestConfig } = event.detail;
   const isTick = requestConfig.elt.hasAttribute("data-live") && requestConfig.elt === target;
   const selection = document.getSelection();
   const isUsed = target.querySelector("details[open]") || (!selection.isCollapsed && target.contains(selection.anchorNode));
@@ -64,7 +63,6 @@ document.addEventListener("htmx:beforeSwap", (event) => {
     event.detail.shouldSwap = false;
     tags.delete(tagKey(requestConfig, target));
   }
-  if (target.id === "dialog" && xhr.status === 200 && !xhr.getResponseHeader("HX-Redirect")) target.dataset.filled = "";
 });
 
 // --- logs that are read at their end stay at their end
@@ -96,12 +94,20 @@ document.addEventListener("click", (event) => {
     if (!menu.contains(event.target)) menu.open = false;
   }
   const copier = event.target.closest("[data-copy]");
-  if (copier) copyText(byId(copier.dataset.copy).textContent.trim());
+  if (copier) copyText(byId(copier.dataset.copy), copier.querySelector("span"));
 });
 
-function copyText(text) {
-  const done = () => announce(document.body.dataset.copied);
-  if (navigator.clipboard) navigator.clipboard.writeText(text).then(done);
+// Without a clipboard (plain HTTP has none) the text is selected for the viewer to copy.
+function copyText(source, label) {
+  const { copied } = document.body.dataset;
+  if (!navigator.clipboard) {
+    document.getSelection().selectAllChildren(source);
+    return;
+  }
+  navigator.clipboard.writeText(source.textContent.trim()).then(() => {
+    announce(copied);
+    label.textContent = copied;
+  });
 }
 
 // --- keys: "/" goes to the filter, Escape closes a menu

@@ -67,7 +67,7 @@ def _matching(text: str) -> QuerySet[Endpoint]:
 @manages_endpoints
 def endpoint_edit(request: HttpRequest, pk: int | None = None) -> HttpResponseBase:
     """Create or change an endpoint; "Test Connection" tries the values in the form and stores nothing."""
-    endpoint = get_object_or_404(Endpoint, pk=pk) if pk else Endpoint(kind="docker-registry")
+    endpoint = get_object_or_404(Endpoint, pk=pk) if pk is not None else Endpoint(kind="docker-registry")
     form = EndpointForm(request.POST or None, instance=endpoint)
     form.fields["name"].required = "test" not in request.POST
     steps: Sequence[CheckStep] | None = None

@@ -78,10 +78,11 @@ def when(moment: datetime | None) -> SafeString | str:
         return "–"
     local = timezone.localtime(moment)
     return format_html(
-        '<time datetime="{}" title="{}">{}</time>',
+        '<time datetime="{}" title="{}"><span>{}</span> <span>{}</span></time>',
         moment.isoformat(timespec="seconds"),
         f"{local:%Y-%m-%d %H:%M:%S %Z}",
-        f"{local:%Y-%m-%d %H:%M:%S}",
+        f"{local:%Y-%m-%d}",
+        f"{local:%H:%M:%S}",
     )
 
 

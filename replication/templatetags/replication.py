@@ -5,6 +5,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import pgettext_lazy
 
 from replication.forms.rows import FLATTEN_CHOICES
+from replication.models import Execution, Status
+from replication.queue.transitions import NOTHING_MATCHED
 
 register = template.Library()
 
@@ -36,6 +38,21 @@ REASONS = {
 def reason(code: str) -> str:
     """Show why something failed."""
     return str(REASONS.get(code, code or "–"))
+
+
+@register.filter
+def outcome(execution: Execution) -> str:
+    """Say in the viewer's language why an execution ended as it did; what registries said stays as it is."""
+    if execution.status == Status.FAILED and execution.tasks_failed:
+        return _("%(failed)d of %(total)d repositories failed.") % {
+            "failed": execution.tasks_failed,
+            "total": execution.tasks_total,
+        }
+    if execution.status == Status.SKIPPED:
+        return _("Skipped, because the previous run is still under way.")
+    if execution.reason_code == NOTHING_MATCHED:
+        return _("Nothing matched the rule.")
+    return execution.status_text
 
 
 @register.filter
