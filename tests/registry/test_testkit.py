@@ -1,6 +1,7 @@
 """The in-memory registry behaves by the specification while no fault waits."""
 
 import doctest
+import importlib
 import json
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from registry.testkit import GeneratedContent, MemoryRegistry, access, content, digest_of, images, memory
+from registry.testkit import GeneratedContent, MemoryRegistry, digest_of
 from registry.testkit.images import OCI_INDEX, OCI_MANIFEST
 
 ACCEPT = {"Accept": f"{OCI_MANIFEST}, {OCI_INDEX}"}
@@ -263,7 +264,7 @@ def test_skopeo_reads_what_was_added(registry):
     assert len(json.loads(answer.stdout)["manifests"]) == 2
 
 
-@pytest.mark.parametrize("module", [access, content, images, memory])
-def test_the_examples_in_the_docstrings_run(module):
-    failed, attempted = doctest.testmod(module)
+@pytest.mark.parametrize("name", ["access", "content", "images", "memory"])
+def test_the_examples_in_the_docstrings_run(name):
+    failed, attempted = doctest.testmod(importlib.import_module(f"registry.testkit.{name}"))
     assert (failed, attempted > 0) == (0, True)
