@@ -209,6 +209,8 @@ DRAINS_PER_EXECUTION = int(read_number(env, "HARBORSYNC_DRAINS_PER_EXECUTION", 4
 RETRY_BASE_SECONDS = read_number(env, "HARBORSYNC_RETRY_BASE_SECONDS", 1.0)
 RETRY_CAP_SECONDS = read_number(env, "HARBORSYNC_RETRY_CAP_SECONDS", 60.0)
 RETRY_GIVE_UP_SECONDS = int(read_number(env, "HARBORSYNC_RETRY_GIVE_UP_SECONDS", 24 * 3600))
+# How long a target is believed to hold under a tag what it was last seen to hold; then each tag is asked for again.
+VERIFY_HOURS = read_number(env, "HARBORSYNC_VERIFY_HOURS", 24)
 HEALTH_CHECK_SECONDS = int(read_number(env, "HARBORSYNC_HEALTH_CHECK_SECONDS", 300))
 HISTORY_KEEP_DAYS = int(read_number(env, "HARBORSYNC_HISTORY_KEEP_DAYS", 90))
 HISTORY_KEEP_PER_RULE = int(read_number(env, "HARBORSYNC_HISTORY_KEEP_PER_RULE", 500))

@@ -63,20 +63,24 @@ def compare(
     *,
     filters: Sequence[FilterSpec],
     tags: Sequence[str] | None,
-    also: Mapping[int, Sequence[str]],
+    known: Mapping[int, Mapping[str, str]],
 ) -> Comparison:
     """Look at a repository at the source and at its targets.
 
-    `tags` limits the look to those tags; `also` names, per target, tags that are to be looked at there whatever the
-    source has. One request per tag and side, plus one listing per side. Raises RegistryError when the source cannot
-    be read; a target that cannot be read stands in the result with its error.
+    `tags` limits the look to those tags, and to those of `known` (per target `{tag: digest}`), which are then looked
+    at there whatever the source has. Without `tags` what is `known` of a target is believed where it agrees with the
+    source and the target lists the tag. One request per tag at the source, one per tag that is not known at the
+    target, and one listing per side. Raises RegistryError when the source cannot be read; a target that cannot be read
+    stands in the result with its error.
     """
     view = look_at_source(source, filters=filters, tags=tags)
     found: dict[int, Mapping[str, str] | RegistryError] = {}
     for key, place in targets.items():
-        wanted = sorted({*view.digests, *also.get(key, ())})
         try:
-            found[key] = look_at_target(place, wanted)
+            if tags is None:
+                found[key] = look_at_target(place, sorted(view.digests), believed=_agreed(view, known[key]))
+            else:
+                found[key] = look_at_target(place, sorted({*view.digests, *known[key]}))
         except RegistryError as error:
             found[key] = error
     return Comparison(view, found)
@@ -98,15 +102,22 @@ def look_at_source(place: Place, *, filters: Sequence[FilterSpec], tags: Sequenc
     return SourceView(digests, missing)
 
 
-def look_at_target(place: Place, tags: Sequence[str]) -> dict[str, str]:
-    """Return `{tag: digest}` for those of `tags` that the target has."""
-    if len(tags) > FEW_TAGS:
+def _agreed(view: SourceView, known: Mapping[str, str]) -> dict[str, str]:
+    """Return what is known of a target where it is what the source has."""
+    return {tag: digest for tag, digest in view.digests.items() if known.get(tag) == digest}
+
+
+def look_at_target(place: Place, tags: Sequence[str], *, believed: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return `{tag: digest}` for those of `tags` that the target has; a believed digest is not asked for."""
+    believed = believed or {}
+    if len(tags) > FEW_TAGS or believed:
         try:
             existing = set(place.client.tags(place.repository))
         except NotFoundError:
             return {}
         tags = [tag for tag in tags if tag in existing]
-    return _digests(place, tags)
+    seen = {tag: believed[tag] for tag in tags if tag in believed}
+    return seen | _digests(place, [tag for tag in tags if tag not in seen])
 
 
 def _digests(place: Place, tags: Sequence[str]) -> dict[str, str]:

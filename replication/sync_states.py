@@ -1,28 +1,33 @@
 """The memory of what the targets hold."""
 
 from collections.abc import Collection, Mapping
+from datetime import UTC, datetime, timedelta
 
+from django.conf import settings
 from django.utils import timezone
 
 from replication.models import SyncState
 
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
-def known_digests(endpoint_id: int | None, repository: str, tags: Collection[str]) -> dict[str, str]:
-    """Return `{tag: digest}` of what we know of these tags there."""
-    rows = SyncState.objects.filter(endpoint=endpoint_id, repository=repository)
-    return {tag: digest for tag, digest in rows.values_list("tag", "digest") if tag in tags}
+
+def trusted_digests(endpoint_id: int | None, repository: str) -> dict[str, str]:
+    """Return `{tag: digest}` of what the place was seen to hold lately enough to be believed without asking."""
+    since = timezone.now() - timedelta(hours=settings.VERIFY_HOURS)
+    rows = SyncState.objects.filter(endpoint=endpoint_id, repository=repository, verified_at__gte=since)
+    return dict(rows.values_list("tag", "digest"))
 
 
 def remember(
     endpoint_id: int | None, repository: str, digests: Mapping[str, str], *, known: Mapping[str, str] | None = None
 ) -> None:
-    """Note that the target holds `{tag: digest}`; what is `known` already is not written again."""
+    """Note that the place was just seen to hold `{tag: digest}`; what is `known` already is not written again."""
     if endpoint_id is None:
         return
     known = known or {}
     now = timezone.now()
     rows = [
-        SyncState(endpoint_id=endpoint_id, repository=repository, tag=tag, digest=digest, put_at=now)
+        SyncState(endpoint_id=endpoint_id, repository=repository, tag=tag, digest=digest, put_at=now, verified_at=now)
         for tag, digest in sorted(digests.items())
         if known.get(tag) != digest
     ]
@@ -31,10 +36,17 @@ def remember(
         batch_size=500,
         update_conflicts=True,
         unique_fields=["endpoint", "repository", "tag"],
-        update_fields=["digest", "put_at"],
+        update_fields=["digest", "put_at", "verified_at"],
     )
 
 
 def forget(endpoint_id: int | None, repository: str, tags: Collection[str]) -> None:
     """Note that the target no longer holds these tags by us."""
     SyncState.objects.filter(endpoint=endpoint_id, repository=repository, tag__in=tags).delete()
+
+
+def doubt(endpoint_id: int, repository: str, *, tag: str = "", digest: str = "") -> None:
+    """Note that somebody else changed the tag (or whatever has the digest) there: what we knew is to be asked again."""
+    rows = SyncState.objects.filter(endpoint_id=endpoint_id, repository=repository)
+    rows = rows.filter(tag=tag).exclude(digest=digest) if tag else rows.filter(digest=digest)
+    rows.update(verified_at=LONG_AGO)

@@ -21,7 +21,15 @@ FLATTEN_CHOICES = [
 ]
 
 
-class FilterForm(forms.Form):
+class RowForm(forms.Form):
+    """A row that always counts as filled in, so that its values are there to read."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.empty_permitted = False
+
+
+class FilterForm(RowForm):
     """One filter by name or tag; an empty pattern is no filter."""
 
     kind = forms.ChoiceField(
@@ -45,7 +53,7 @@ class FilterForm(forms.Form):
         return re.sub(r"\s", "", self.cleaned_data["value"])
 
 
-class TargetForm(forms.Form):
+class TargetForm(RowForm):
     """One destination."""
 
     endpoint = forms.ModelChoiceField(

@@ -13,6 +13,7 @@ class SyncState(models.Model):
     tag = models.CharField(max_length=128)
     digest = models.CharField(max_length=160)
     put_at = models.DateTimeField()
+    verified_at = models.DateTimeField()  # when the target last said so itself
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["endpoint", "repository", "tag"], name="one_sync_state_per_tag")]

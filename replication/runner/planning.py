@@ -17,7 +17,7 @@ from replication.plan import PlannedTransfer, Scope, plan_copies, plan_deletions
 from replication.queue import claims, doorbell
 from replication.queue.transitions import close_task, count_transfers, finish_task, postpone_task
 from replication.runner.context import Context
-from replication.sync_states import known_digests, remember
+from replication.sync_states import remember, trusted_digests
 
 # More transfers than this in one repository are worth calling other workers for.
 WORTH_RINGING = 4
@@ -39,7 +39,7 @@ class PlanningWork:
 
     def __post_init__(self) -> None:
         self._repository = self.tasks[0].source_repository
-        self._put = {task.pk: self._known(task) for task in self.tasks}
+        self._known = {task.pk: self._known_of(task) for task in self.tasks}
         self._unusable: dict[int, RegistryError] = {}
         self._places: dict[int, Place] = {}
         self._source = self._place(0, self.context.spec.source_id, self._repository)
@@ -55,12 +55,13 @@ class PlanningWork:
             self._unusable[key] = error
             return None
 
-    def _known(self, task: Task) -> dict[str, str]:
-        """Return what we know the target to hold, as far as this task's scope is concerned."""
+    def _known_of(self, task: Task) -> dict[str, str]:
+        """Return what we know the target to hold: what is to be believed, or what this task's scope is about."""
+        if task.scope is None:
+            return trusted_digests(task.target_id, task.target_repository)
+        scope = Scope.from_json(task.scope)
         rows = SyncState.objects.filter(endpoint=task.target_id, repository=task.target_repository)
-        if task.scope is not None:
-            scope = Scope.from_json(task.scope)
-            rows = rows.filter(Q(tag__in=scope.tags) | Q(digest__in=scope.deleted_digests))
+        rows = rows.filter(Q(tag__in=scope.tags) | Q(digest__in=scope.deleted_digests))
         return dict(rows.values_list("tag", "digest"))
 
     def _tags(self) -> list[str] | None:
@@ -68,15 +69,14 @@ class PlanningWork:
         if self.tasks[0].scope is None:
             return None
         scope = Scope.from_json(self.tasks[0].scope)
-        return sorted({*scope.tags, *(tag for put in self._put.values() for tag in put)})
+        return sorted({*scope.tags, *(tag for put in self._known.values() for tag in put)})
 
     def run(self) -> Comparison:
         """Look at both sides. Raises RegistryError, Stopped."""
         if self._source is None:
             raise self._unusable[0]
-        tags = self._tags()
-        also = {key: list(put) for key, put in self._put.items()} if tags is not None else {}
-        return engine.compare(self._source, self._places, filters=self.context.spec.filters, tags=tags, also=also)
+        filters = self.context.spec.filters
+        return engine.compare(self._source, self._places, filters=filters, tags=self._tags(), known=self._known)
 
     def tick(self) -> None:
         """Nothing to write before the end."""
@@ -127,7 +127,7 @@ class PlanningWork:
         plan = plan_copies(comparison.source.digests, target, override=spec.override)
         deletions: tuple[PlannedTransfer, ...] = ()
         if spec.deletion and task.scope is not None:
-            deletions = plan_deletions(comparison.source.missing, self._put[task.pk], target)
+            deletions = plan_deletions(comparison.source.missing, self._known[task.pk], target)
         planned = [*plan.transfers, *deletions]
         unchanged = plan.unchanged or {}
         with transaction.atomic():
@@ -147,7 +147,7 @@ class PlanningWork:
         if self.context.is_source_a_target:
             places.append((self.context.spec.source_id, task.source_repository))
         for endpoint_id, repository in places:
-            remember(endpoint_id, repository, unchanged, known=known_digests(endpoint_id, repository, unchanged))
+            remember(endpoint_id, repository, unchanged, known=trusted_digests(endpoint_id, repository))
 
     def _release(self, task: Task, planned: Iterable[PlannedTransfer], unchanged: int) -> bool:
         only_deletions = all(p.operation == Operation.DELETION for p in planned) and bool(list(planned))

@@ -14,6 +14,7 @@ from replication.models import OPEN, Event, Execution, Rule, RuleEvent, Status, 
 from replication.plan import RuleSpec, Scope
 from replication.queue import doorbell
 from replication.services.executions import start_execution
+from replication.sync_states import doubt
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,9 @@ def process_events() -> None:
                 for rule, spec in rules.get(event.endpoint_id, ())
                 if concerns(spec, event)
             ]
+            for event in events:
+                if "origin" not in event.raw:
+                    doubt(event.endpoint_id, event.repository, tag=event.tag, digest=event.digest)
             RuleEvent.objects.bulk_create(matches, ignore_conflicts=True, batch_size=500)
             Event.objects.filter(pk__in=[event.pk for event in events]).update(processed_at=timezone.now())
         for rule_id in sorted({match.rule_id for match in matches}):

@@ -32,7 +32,7 @@ def start_execution(
     """
     with transaction.atomic():
         # The lock makes "is one active?" and "insert one" a single step.
-        locked = Rule.objects.select_for_update().select_related("project", "source").get(pk=rule.pk)
+        locked = Rule.objects.select_for_update(of=("self",)).select_related("project", "source").get(pk=rule.pk)
         if not locked.enabled:
             raise RuleDisabled(locked)
         is_blocked = locked.single_active and locked.executions.filter(status__in=OPEN).exists()

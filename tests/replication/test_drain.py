@@ -15,6 +15,7 @@ from replication.plan import Scope, TargetSpec
 from replication.queue.claims import revive_expired
 from replication.runner import Drain
 from replication.services import start_execution, stop_execution
+from replication.sync_states import doubt
 from tests.factories import make_endpoint
 
 pytestmark = pytest.mark.django_db
@@ -69,6 +70,55 @@ def test_a_second_run_finds_everything_in_step_and_copies_nothing(pair, run):
     assert execution.status == Status.SUCCEEDED
     assert (execution.transfers_total, execution.tags_unchanged) == (0, 1)
     assert len(pair.target.requests_for("PUT")) == writes
+
+
+def requests_of(registry: MemoryRegistry) -> list[tuple[str, str]]:
+    """Take and forget what was asked of a registry."""
+    asked = [(request.method, request.path) for request in registry.requests]
+    registry.requests.clear()
+    return asked
+
+
+def test_an_unchanged_tag_costs_one_request_at_the_source_and_none_at_the_target(pair, run):
+    for number in range(20):
+        pair.source.add_image("test/app", f"v{number}")
+    rule = pair.make_rule(filters=[FilterSpec("name", "test/app")])
+    run(rule)
+    requests_of(pair.source), requests_of(pair.target)
+
+    execution = run(rule)
+
+    heads = [path for method, path in requests_of(pair.source) if method == "HEAD"]
+    assert len(heads) == 20
+    assert requests_of(pair.target) == [("GET", "/v2/test/app/tags/list")]
+    assert (execution.tags_unchanged, execution.requests) == (20, 22)
+
+
+def test_a_tag_that_went_from_the_target_is_put_back_by_the_next_run(pair, run):
+    digest = pair.source.add_image("test/app", "v1")
+    rule = pair.make_rule()
+    run(rule)
+    pair.target.remove_tag("test/app", "v1")
+    run(rule)
+    assert pair.target.tags("test/app") == {"v1": digest}
+
+
+def test_a_target_is_asked_again_when_it_was_not_for_long_and_when_it_tells_of_a_change(pair, run, settings):
+    digest = pair.source.add_image("test/app", "v1")
+    rule = pair.make_rule()
+    run(rule)
+    theirs = pair.target.add_image("test/app", "v1", layer_sizes=[9])
+    run(rule)
+    assert pair.target.tags("test/app") == {"v1": theirs}
+
+    doubt(pair.target_endpoint.pk, "test/app", tag="v1", digest=theirs)
+    run(rule)
+    assert pair.target.tags("test/app") == {"v1": digest}
+
+    pair.target.add_image("test/app", "v1", layer_sizes=[9])
+    settings.VERIFY_HOURS = 0
+    run(rule)
+    assert pair.target.tags("test/app") == {"v1": digest}
 
 
 def test_two_tags_of_one_digest_are_one_transfer(pair, run):

@@ -128,7 +128,10 @@ def test_a_cron_string_that_cannot_work_says_what_would(cron, hint):
 
 def test_next_runs_are_in_the_rules_time_zone():
     runs = next_runs("0 30 2 * * MON", "Europe/Berlin", now=datetime(2026, 1, 1, tzinfo=UTC), count=2)
-    assert [run.astimezone(UTC).isoformat() for run in runs] == ["2026-01-05T01:30:00+00:00", "2026-01-12T01:30:00+00:00"]
+    assert [run.astimezone(UTC).isoformat() for run in runs] == [
+        "2026-01-05T01:30:00+00:00",
+        "2026-01-12T01:30:00+00:00",
+    ]
     assert validate_cron("0 */5 ? * * ?") == "0 */5 ? * * ?"
 
 

@@ -61,7 +61,9 @@ def test_rows_of_a_silent_worker_are_given_back_and_rung_for():
 
 
 def test_a_lease_that_is_renewed_is_respected():
-    transfer = make_transfer(status=Status.RUNNING, lease_owner="alive", lease_until=timezone.now() + timedelta(seconds=9))
+    transfer = make_transfer(
+        status=Status.RUNNING, lease_owner="alive", lease_until=timezone.now() + timedelta(seconds=9)
+    )
     scheduler.tick(timezone.now())
     transfer.refresh_from_db()
     assert transfer.lease_owner == "alive"
@@ -79,7 +81,9 @@ def test_what_was_left_between_two_steps_is_finished():
 
 
 def test_a_stop_whose_worker_died_still_ends():
-    execution = make_execution(status=Status.RUNNING, listed_at=ago(minutes=1), tasks_total=1, stop_requested_at=ago(seconds=5))
+    execution = make_execution(
+        status=Status.RUNNING, listed_at=ago(minutes=1), tasks_total=1, stop_requested_at=ago(seconds=5)
+    )
     task = make_task(execution=execution, status=Status.RUNNING, planned_at=ago(minutes=1), transfers_total=1)
     make_transfer(task=task, status=Status.RUNNING, lease_owner="gone", lease_until=ago(seconds=1))
     scheduler.tick(timezone.now())
@@ -96,7 +100,9 @@ def test_a_stop_whose_worker_died_still_ends():
 def test_a_retry_is_rung_for_when_it_is_due(next_attempt, rung, rings):
     now = timezone.now()
     execution = make_execution(status=Status.RUNNING, listed_at=ago(minutes=1), rung_at=now - timedelta(seconds=rung))
-    make_task(execution=execution, status=Status.PENDING, attempts=1, next_attempt_at=now + timedelta(seconds=next_attempt))
+    make_task(
+        execution=execution, status=Status.PENDING, attempts=1, next_attempt_at=now + timedelta(seconds=next_attempt)
+    )
     scheduler.tick(now)
     execution.refresh_from_db()
     assert (execution.rung_at > now - timedelta(seconds=1)) is rings
