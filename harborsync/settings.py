@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import environ
 from csp.constants import NONE, SELF
 
-from harborsync.lib.env import read_database, read_number, read_or_create
+from harborsync.lib.env import read_broker_url, read_database, read_number, read_or_create
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.FileAwareEnv()
@@ -102,7 +102,7 @@ else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 
 # `manage.py up` starts an embedded Valkey and names it here when the environment does not.
-REDIS_URL = env.str("REDIS_URL", default="") or "redis://127.0.0.1:6379/0"
+REDIS_URL = read_broker_url(env.str("REDIS_URL", default=""), DATA_DIR)
 CELERY_BROKER_URL = REDIS_URL
 # The broker is a doorbell: nothing waits for an answer, and a lost message is rung again by the sweep.
 CELERY_TASK_IGNORE_RESULT = True

@@ -53,3 +53,14 @@ def read_database(url: str, default_path: Path) -> dict[str, Any]:
             "or sqlite:////path/to/file."
         )
     return dict(environ.Env.db_url_config(url))
+
+
+def embedded_url_path(data_directory: Path) -> Path:
+    """Say where `manage.py up` leaves the address of the broker it started."""
+    return data_directory / "valkey" / "url"
+
+
+def read_broker_url(url: str, data_directory: Path) -> str:
+    """Return REDIS_URL; empty means the embedded broker, or a Redis on this machine's usual port without one."""
+    path = embedded_url_path(data_directory)
+    return url or (path.read_text(encoding="ascii") if path.is_file() else "redis://127.0.0.1:6379/0")

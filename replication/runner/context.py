@@ -10,7 +10,7 @@ from functools import cached_property
 from django.utils import timezone
 
 from harborsync.lib.crypto import SecretUnreadableError
-from registry import RegistryClient, RegistryError, Tally
+from registry import RegistryClient, RegistryError, Stopped, Tally
 from replication.models import Execution, LogLine, RuleTarget
 from replication.plan import RuleSpec
 from replication.recorder import Recorder
@@ -37,6 +37,8 @@ class Context:
     stop: threading.Event
     policy: RetryPolicy
     spec: RuleSpec
+    # The worker is ending: what was stopped is put back for others instead of being recorded as stopped.
+    is_handing_over: bool = False
 
     def client(self, endpoint_id: int | None, tally: Tally) -> RegistryClient:
         """Return a client with the endpoint's credentials of this moment, bound to this drain's stop flag.
@@ -59,6 +61,8 @@ class Context:
     def judge(self, error: BaseException, *, attempts: int, started_at: datetime | None) -> Verdict:
         """Decide what becomes of failed work; a bug of ours is logged with its traceback."""
         elapsed = (timezone.now() - started_at).total_seconds() if started_at else 0.0
+        if isinstance(error, Stopped) and self.is_handing_over:
+            return Verdict("pending", "", "handed over: the worker is ending")
         verdict = judge(error, attempts=attempts, elapsed_seconds=elapsed, policy=self.policy)
         if verdict.code == "internal_error":
             logger.error("drain.bug execution=%s", self.execution.pk, exc_info=error)

@@ -110,11 +110,11 @@ class CopyWork:
             else:
                 self._succeed(transfer, outcome)
 
-    def settle_stopped(self) -> None:
-        """Record as stopped what a silent thread still holds."""
+    def give_up(self) -> None:
+        """Settle as stopped without waiting for the network thread."""
         for transfer in self.transfers:
             self.context.recorder.leave(transfer)
-            finish_transfer(transfer, worker=self.context.worker, status=Status.STOPPED)
+            self._fail(transfer, Stopped())
 
     def _succeed(self, transfer: Transfer, result: CopyResult | None) -> None:
         task = self._tasks[transfer.pk]

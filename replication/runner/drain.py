@@ -15,6 +15,7 @@ from replication.queue import claims, doorbell
 from replication.queue.transitions import stop_waiting_rows
 from replication.recorder import Recorder
 from replication.retries import RetryPolicy
+from replication.runner import handover
 from replication.runner.context import Context
 from replication.runner.copying import CopyWork, claim_copy
 from replication.runner.listing import ListingWork, claim_listing
@@ -72,7 +73,8 @@ class Drain:
                 self._in_flight.pop(future).settle(future)
             if self._stopped_at and time.monotonic() - self._stopped_at > STOP_GRACE_SECONDS:
                 self._abandon()
-        if self._turn_is_over() and claims.is_claimable(self.execution_id, timezone.now()):
+        is_leaving = self._turn_is_over() or self._context.is_handing_over
+        if is_leaving and claims.is_claimable(self.execution_id, timezone.now()):
             doorbell.ring(self.execution_id)
 
     def _turn_is_over(self) -> bool:
@@ -100,17 +102,23 @@ class Drain:
             self._renewed_at = time.monotonic()
             claims.renew(self._worker, timezone.now())
         if self._stopped_at is None and self._is_stop_requested():
-            self._stop.set()
-            self._stopped_at = time.monotonic()
+            self._stop_work()
             stop_waiting_rows(self.execution_id)
+        elif self._stopped_at is None and handover.is_asked():
+            self._context.is_handing_over = True
+            self._stop_work()
+
+    def _stop_work(self) -> None:
+        self._stop.set()
+        self._stopped_at = time.monotonic()
 
     def _is_stop_requested(self) -> bool:
         return Execution.objects.filter(pk=self.execution_id, stop_requested_at__isnull=False).exists()
 
     def _abandon(self) -> None:
-        """Record as stopped what a silent thread still holds; its result, if one ever comes, is not looked at."""
+        """Settle what a silent thread still holds as given up; its result, if one ever comes, is not looked at."""
         for work in self._in_flight.values():
-            work.settle_stopped()
+            work.give_up()
         self._in_flight.clear()
 
 

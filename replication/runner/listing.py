@@ -134,7 +134,7 @@ class ListingWork:
         if error is None:
             self._finish()
         elif self.context.stop.is_set():
-            self.settle_stopped()
+            self.give_up()
         else:
             self._fail(error)
 
@@ -164,9 +164,10 @@ class ListingWork:
         else:
             fail_execution(self.execution, **reason)
 
-    def settle_stopped(self) -> None:
-        """Give the listing up; what was found so far is ended as stopped."""
+    def give_up(self) -> None:
+        """Put the listing back: for another worker, or, after a stop, to be ended with all that waits."""
         Execution.objects.filter(pk=self.execution.pk, status=Status.RUNNING, lease_owner=self.context.worker).update(
             status=Status.PENDING, **released()
         )
-        stop_waiting_rows(self.execution.pk)
+        if not self.context.is_handing_over:
+            stop_waiting_rows(self.execution.pk)

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from registry import RegistryError, Tally
+from registry import RegistryError, Stopped, Tally
 from replication import engine
 from replication.engine import Comparison, Place
 from replication.models import Execution, LogLine, Operation, Status, SyncState, Task, Transfer, released
@@ -96,10 +96,10 @@ class PlanningWork:
             else:
                 self._write(task, comparison, found)
 
-    def settle_stopped(self) -> None:
-        """Give the planning up."""
+    def give_up(self) -> None:
+        """Settle as stopped without waiting for the network thread."""
         for task in self.tasks:
-            finish_task(task, worker=self.context.worker, status=Status.STOPPED)
+            self._fail(task, Stopped())
 
     def _fail(self, task: Task, error: BaseException) -> None:
         verdict = self.context.judge(error, attempts=task.attempts, started_at=task.started_at)

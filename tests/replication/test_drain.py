@@ -13,7 +13,7 @@ from replication.filters import FilterSpec
 from replication.models import Execution, Status, SyncState, Task, Transfer, Trigger
 from replication.plan import Scope, TargetSpec
 from replication.queue.claims import revive_expired
-from replication.runner import Drain
+from replication.runner import Drain, handover
 from replication.services import start_execution, stop_execution
 from replication.sync_states import doubt
 from tests.factories import make_endpoint
@@ -348,5 +348,26 @@ def test_resource_filters_tell_images_from_artifacts(pair, run):
     digest = pair.source.add_image("test/app", "v1")
     pair.source.add_manifest("test/app", "chart", build_artifact(b"chart", artifact_type="application/vnd.test.chart"))
     execution = run(pair.make_rule(filters=[FilterSpec("resource", "image")]))
+    assert execution.status == Status.SUCCEEDED
+    assert pair.target.tags("test/app") == {"v1": digest}
+
+
+def test_a_worker_that_ends_hands_over_what_it_holds(pair):
+    digest = pair.source.add_image("test/app", "v1", layer_sizes=[20_000_000])
+    pair.source.faults.add(known_faults.slow_drip(0.05, times=None))
+    execution = start_execution(pair.make_rule(), trigger=Trigger.MANUAL)
+    timer = threading.Timer(1.5, handover.ask_drains_to_hand_over)
+    timer.start()
+    try:
+        Drain(execution.pk).run()
+    finally:
+        timer.join()
+        handover.withdraw()
+    execution.refresh_from_db()
+    transfer = execution.transfers.get()
+    assert (execution.status, transfer.status, transfer.lease_owner) == (Status.RUNNING, Status.PENDING, "")
+
+    pair.source.faults.clear()
+    execution = drain_until_finished(execution)
     assert execution.status == Status.SUCCEEDED
     assert pair.target.tags("test/app") == {"v1": digest}

@@ -5,18 +5,25 @@ from argparse import ArgumentParser
 from typing import Any
 
 from celery.exceptions import SecurityWarning
-from celery.signals import worker_process_init
+from celery.signals import worker_process_init, worker_shutting_down
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from harborsync.celery import app
 from harborsync.supervise.tether import die_with_parent
+from replication.runner.handover import ask_drains_to_hand_over
 
 
 @worker_process_init.connect
 def tie_to_worker(**_: Any) -> None:
     """End a pool process with its worker: a killed worker's leases run out, so nobody may go on in its name."""
     die_with_parent()
+
+
+@worker_shutting_down.connect
+def hand_over(**_: Any) -> None:
+    """Have the drains put back what they hold, so that other workers need not wait for its leases to run out."""
+    ask_drains_to_hand_over()
 
 
 class Command(BaseCommand):
