@@ -6,7 +6,7 @@ from django import forms
 from django.contrib.auth.models import User
 from django.utils.translation import gettext_lazy as _
 
-from projects.models import Membership, Project
+from projects.models import Membership, Project, validate_project_name
 from targets.models import Endpoint
 
 
@@ -16,6 +16,7 @@ class ProjectForm(forms.Form):
     name = forms.CharField(
         label=_("Project Name"),
         max_length=255,
+        validators=[validate_project_name],
         help_text=_("Lower case letters, digits and . _ - between them, for example team-a."),
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )

@@ -49,6 +49,20 @@ PAGES = [
     ("replication:task-log-download", 200, 404),
 ]
 NAMES = [name for name, _, _ in PAGES]
+NOT_PAGES = ("home", "replication:export-jobs")
+NONSENSE = [
+    "page=-1",
+    "page=zwei",
+    "page=999999999999999999999999",
+    "page_size=7",
+    "sort=password",
+    "before=x",
+    "after=99999999999999999999",
+    "q=%00",
+    "rule=x",
+    "status=nonsense",
+    "since=x",
+]
 POSTABLE = {
     "projects:new",
     "projects:settings",
@@ -166,9 +180,7 @@ def test_a_post_without_the_token_is_refused_on_a_page_of_ours(name, addresses, 
     assert b"This form is out of date" in response.content
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in NAMES if "log" not in name and name not in ("home", "replication:export-jobs")]
-)
+@pytest.mark.parametrize("name", [name for name in NAMES if "log" not in name and name not in NOT_PAGES])
 def test_it_is_a_whole_page_without_htmx_and_valid_in_its_frame(name, addresses, administrator):
     body = administrator.get(addresses[name]).content.decode()
 
@@ -195,8 +207,7 @@ def test_an_id_that_nothing_has_is_not_found(path, pk, administrator):
     assert administrator.get(f"/{path}/{pk}/{suffix}").status_code == 404
 
 
-@pytest.mark.parametrize("query", ["page=-1", "page=zwei", "page=999999999999999999999999", "page_size=7", "sort=password",
-                                   "before=x", "after=99999999999999999999", "q=%00", "rule=x", "status=nonsense", "since=x"])  # fmt: skip
+@pytest.mark.parametrize("query", NONSENSE)
 @pytest.mark.parametrize("name", ["projects:list", "targets:list", "replication:rules", "replication:jobs"])
 def test_nonsense_in_the_address_is_left_out(name, query, administrator):
     assert administrator.get(f"{reverse(name)}?{query}").status_code == 200
