@@ -192,7 +192,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_AUTHENTICATION": [],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "harborsync.api.schema.describe_errors",
+        "harborsync.api.schema.describe_operations",
     ],
     "PATH_CONVERTER_OVERRIDES": {"number": {"type": "integer", "format": "int64"}},
     "ENUM_NAME_OVERRIDES": {

@@ -55,13 +55,14 @@ ERRORS = {
 }
 
 
-def describe_errors(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-    """Give every operation its refusals. It is one of SPECTACULAR_SETTINGS' POSTPROCESSING_HOOKS."""
+def describe_operations(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+    """Give every operation a heading and its refusals. It is one of SPECTACULAR_SETTINGS' POSTPROCESSING_HOOKS."""
     components = result.setdefault("components", {})
     components.setdefault("schemas", {})["Errors"] = ERRORS
     content = {"application/json": {"schema": {"$ref": "#/components/schemas/Errors"}}}
     components["responses"] = {"Refused": {"description": "Refused; the message says why.", "content": content}}
     for operations in result["paths"].values():
         for operation in operations.values():
+            operation["summary"] = operation.pop("description").removesuffix(".")
             operation["responses"]["default"] = {"$ref": "#/components/responses/Refused"}
     return result

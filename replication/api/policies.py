@@ -1,5 +1,7 @@
 """Rules: list, create, read, replace, delete (API contract, section 10.1)."""
 
+from collections.abc import Sequence
+
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.http import HttpResponse
@@ -92,7 +94,7 @@ class PolicyView(ApiView):
         return empty()
 
 
-def _store(request: Request, rule: Rule, *, present: list[TargetSpec] | tuple[()]) -> Rule:
+def _store(request: Request, rule: Rule, *, present: Sequence[TargetSpec]) -> Rule:
     """Store what the request's body says of the rule. Raises BadRequest, NotFound, Conflict, ValidationError."""
     body = checked_body(PolicyRequestSerializer(data=request.data))
     fill_rule(rule, body, projects=visible_projects(request.user))

@@ -99,6 +99,11 @@ def test_unknown_fields_and_parameters_are_ignored(admin: ApiClient):
     assert admin.get("/registries", colour="blue").json()[0]["name"] == "one"
 
 
+def test_answers_stay_out_of_caches(admin: ApiClient, anonymous: ApiClient):
+    assert admin.get("/projects")["Cache-Control"] == "no-store"
+    assert anonymous.get("/registries")["Cache-Control"] == "no-store"
+
+
 def test_an_error_of_ours_tells_nothing():
     response = answer_exception(RuntimeError("the secret is 1234"), {})
     assert error_of(response) == (500, "UNKNOWN", "internal server error")

@@ -19,9 +19,12 @@ class ApiView(APIView):
     """A call in Harbor's manner. Who may use it: administrators, unless the view or its route says otherwise."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Answer in English whatever the client's language: scripts compare messages."""
+        """Answer in English whatever the client's language (scripts compare messages), and for this client only."""
         with translation.override("en"):
-            return super().dispatch(request, *args, **kwargs)
+            response = super().dispatch(request, *args, **kwargs)
+        # The same address shows different things to different people.
+        response.headers.setdefault("Cache-Control", "no-store")
+        return response
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Refuse what no column can hold (PostgreSQL has no NUL characters) before anything is looked up."""
