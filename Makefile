@@ -1,4 +1,4 @@
-# make demo | run | test | quick | check | messages | lock        (what each does: make help)
+# make demo | run | test | quick | check | bench | messages | lock        (what each does: make help)
 SHELL := /bin/sh
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -12,7 +12,7 @@ TEST_ENV := env -u DATABASE_URL -u REDIS_URL -u SECRET_KEY -u ENCRYPTION_KEYS \
 unexport PYTHONDONTWRITEBYTECODE
 SERVERS := docker-registry:docker-registry skopeo:skopeo initdb:postgresql
 
-.PHONY: help run demo test quick check messages lock clean
+.PHONY: help run demo test quick check bench messages lock clean
 
 help:
 	@echo "make run       start HarborSync on this machine (PORT, default 8080)"
@@ -20,6 +20,7 @@ help:
 	@echo "make test      the whole suite, on SQLite and then on PostgreSQL"
 	@echo "make quick     the tests that take no servers and no time, on SQLite"
 	@echo "make check     ruff, mypy, import contracts"
+	@echo "make bench     HarborSync beside skopeo, crane, regctl (CASE=name, RUNS=5, SCALE=1, OUTPUT=file): docs/benchmarks.md"
 	@echo "make messages  collect and compile translations"
 	@echo "make lock      pin the dependencies again"
 
@@ -51,6 +52,12 @@ check: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff format --check .
 	$(TEST_ENV) $(VENV)/bin/mypy .
 	$(VENV)/bin/lint-imports
+
+bench: $(VENV)/.installed-dev
+	@.ci/need $(SERVERS)
+	@$(TEST_ENV) $(PY) manage.py compilemessages
+	@$(PY) -m bench $(if $(CASE),--case $(CASE)) $(if $(RUNS),--runs $(RUNS)) $(if $(SCALE),--scale $(SCALE)) \
+		$(if $(OUTPUT),--output $(OUTPUT))
 
 messages: $(VENV)/.installed-dev
 	@.ci/need xgettext:gettext
