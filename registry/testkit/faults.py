@@ -91,6 +91,7 @@ class FaultBook:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: list[_Waiting] = []
+        self._taken: list[Fault] = []
 
     def add(self, fault: Fault) -> Fault:
         """Let a fault wait for its requests. Of several that match, the one added first goes first."""
@@ -109,9 +110,15 @@ class FaultBook:
         with self._lock:
             return tuple(entry.fault for entry in self._waiting)
 
+    def times_taken(self, fault: Fault) -> int:
+        """Count the requests that a fault has spoiled, so that a test can tell whether it met any."""
+        with self._lock:
+            return sum(taken is fault for taken in self._taken)
+
     def give_back(self, fault: Fault) -> None:
         """Take back one use of a fault."""
         with self._lock:
+            self._taken = _without_one(self._taken, fault)
             for entry in self._waiting:
                 if entry.fault is fault:
                     entry.times_left = None if entry.times_left is None else entry.times_left + 1
@@ -131,5 +138,12 @@ class FaultBook:
                     entry.times_left -= 1
                     if entry.times_left <= 0:
                         self._waiting.remove(entry)
+                self._taken.append(entry.fault)
                 return entry.fault
         return None
+
+
+def _without_one(faults: list[Fault], fault: Fault) -> list[Fault]:
+    """Leave out one mention of this very fault."""
+    position = next((n for n, entry in enumerate(faults) if entry is fault), len(faults))
+    return faults[:position] + faults[position + 1 :]

@@ -44,6 +44,16 @@ def test_a_fault_ends_after_its_times_and_lets_the_skipped_pass(registry):
     assert registry.faults.waiting == ()
 
 
+def test_a_fault_counts_what_it_has_spoiled(registry):
+    fault = registry.faults.add(Fault(method="GET", path_pattern="/manifests/v1", status=503, times=2))
+    assert registry.faults.times_taken(fault) == 0
+    for _ in range(3):
+        get_manifest(registry)
+    assert registry.faults.times_taken(fault) == 2
+    registry.faults.give_back(fault)
+    assert registry.faults.times_taken(fault) == 1
+
+
 def test_a_fault_is_for_the_method_and_path_it_names(registry):
     registry.faults.add(Fault(method="HEAD", path_pattern="/blobs/", status=500, times=None))
     assert get_layer(registry).status_code == 200
