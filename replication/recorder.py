@@ -26,6 +26,7 @@ from registry import (
     Tally,
 )
 from replication.models import Execution, LogLine, Task, Transfer
+from replication.wording import size_of
 
 FLUSH_SECONDS = 1.0
 COUNTERS = ("bytes_total", "bytes_done", "bytes_copied", "bytes_mounted", "bytes_present", "requests")
@@ -55,10 +56,10 @@ class TransferProgress:
             case BlobTakenBack(bytes_delta=delta):
                 self.taken_back += delta
             case BlobCopied(digest=digest, size_bytes=size):
-                self.log("info", f"copied blob {digest} ({size} bytes)")
+                self.log("info", f"copied blob {digest} ({size_of(size)})")
             case BlobMounted(digest=digest, size_bytes=size):
                 self.mounted += size
-                self.log("info", f"mounted blob {digest} ({size} bytes)")
+                self.log("info", f"mounted blob {digest} ({size_of(size)})")
             case BlobPresent(size_bytes=size):
                 self.present += size
             case ManifestPushed(digest=digest, reference=reference, size_bytes=size):

@@ -72,11 +72,19 @@ def _validate(endpoint: Endpoint) -> None:
             "This is not a PEM certificate. It starts with -----BEGIN CERTIFICATE----- and ends with "
             "-----END CERTIFICATE-----."
         )
-    if endpoint.proxy_url and urlsplit(endpoint.proxy_url).scheme not in ("http", "https"):
+    if endpoint.proxy_url and not _is_web_address(endpoint.proxy_url):
         errors["proxy_url"] = _("A proxy URL looks like http://proxy.example.com:3128.")
     if errors:
         raise ValidationError(errors)
     endpoint.full_clean(exclude=["secret_encrypted", "notification_token_encrypted", "notification_token_hash"])
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # http://[
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def _is_certificate(text: str) -> bool:

@@ -8,6 +8,7 @@ from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
 from replication.models import OPEN, Execution, LogLine, Status, Task, Transfer, released
+from replication.wording import count_of
 
 # Reason codes of our own, beside those of registry.errors.
 INTERNAL_ERROR = "internal_error"
@@ -137,7 +138,8 @@ def _summary(execution: Execution, status: Status) -> dict[str, str]:
     if status is Status.FAILED:
         codes = Counter(execution.tasks.filter(status=Status.FAILED).values_list("reason_code", flat=True))
         causes = ", ".join(f"{code or INTERNAL_ERROR} {count}" for code, count in codes.most_common(3))
-        text = f"{execution.tasks_failed} of {execution.tasks_total} repositories failed: {causes}"
+        total = count_of(execution.tasks_total, "repository", "repositories")
+        text = f"{execution.tasks_failed} of {total} failed: {causes}"
         return {"reason_code": codes.most_common(1)[0][0], "status_text": text}
     if status is Status.SUCCEEDED and not execution.tasks_total:
         return {"reason_code": NOTHING_MATCHED, "status_text": "no resources need to be replicated"}

@@ -19,6 +19,7 @@ from replication.plan import Scope, TargetSpec
 from replication.queue import claims, doorbell
 from replication.queue.transitions import close_execution, fail_execution, postpone_listing, stop_waiting_rows
 from replication.runner.context import Context, EndpointUnusableError
+from replication.wording import count_of
 from targets.models import Endpoint
 
 BATCH_REPOSITORIES = 200
@@ -62,7 +63,7 @@ class ListingWork:
     def opening_line(self) -> str:
         """Return what the log says when the listing begins."""
         if self._scopes is not None:
-            return f"Looking at {len(self._scopes)} repositories that changed."
+            return f"Looking at what changed in {count_of(len(self._scopes), 'repository', 'repositories')}."
         return "Listing the source's repositories."
 
     def run(self) -> None:
@@ -145,7 +146,8 @@ class ListingWork:
         if count == 0:
             self.context.recorder.log(self._nothing_line(), level=LogLine.Level.WARNING)
         else:
-            self.context.recorder.log(f"{count} repositories to look at, {len(self._targets)} targets.")
+            repositories = count_of(count, "repository", "repositories")
+            self.context.recorder.log(f"{repositories} for {count_of(len(self._targets), 'target', 'targets')}.")
         if count > 1:
             doorbell.ring(self.execution.pk, workers=settings.DRAINS_PER_EXECUTION - 1)
         close_execution(self.execution.pk)

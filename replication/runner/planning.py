@@ -18,6 +18,7 @@ from replication.queue import claims, doorbell
 from replication.queue.transitions import close_task, count_transfers, finish_task, postpone_task
 from replication.runner.context import Context
 from replication.sync_states import remember, trusted_digests
+from replication.wording import count_of
 
 # More transfers than this in one repository are worth calling other workers for.
 WORTH_RINGING = 4
@@ -174,7 +175,8 @@ class PlanningWork:
         copies = [p for p in planned if p.operation == Operation.COPY and not p.reason_code]
         deletions = [p for p in planned if p.operation == Operation.DELETION and not p.reason_code]
         log(
-            f"{task}: {len(copies)} artifacts to copy, {len(deletions)} to delete, {len(unchanged)} tags in step",
+            f"{task}: {count_of(len(copies), 'artifact', 'artifacts')} to copy, {len(deletions)} to delete, "
+            f"{count_of(len(unchanged), 'tag', 'tags')} in step",
             task_id=task.pk,
         )
         for p in planned:

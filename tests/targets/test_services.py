@@ -41,6 +41,8 @@ def test_a_new_endpoint_is_unverified_normalised_and_has_a_notification_token():
         ({"kind": "floppy"}, "kind", "is not a known provider"),
         ({"ca_certificate": "hello"}, "ca_certificate", CERTIFICATE_HINT),
         ({"proxy_url": "socks5://proxy"}, "proxy_url", "http://proxy.example.com:3128"),
+        ({"proxy_url": "http://["}, "proxy_url", "http://proxy.example.com:3128"),
+        ({"proxy_url": "http://"}, "proxy_url", "http://proxy.example.com:3128"),
     ],
 )
 def test_what_cannot_work_is_refused_at_its_field(fields, field, hint):
