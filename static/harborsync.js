@@ -43,6 +43,9 @@ document.addEventListener("htmx:configRequest", (event) => {
   const { detail } = event;
   const tag = tags.get(tagKey(detail, detail.target));
   if (tag && detail.elt.hasAttribute("data-live")) detail.headers["If-None-Match"] = tag;
+  // An address says what was chosen, not what was left open.
+  if (!detail.elt.matches("form.filter")) return;
+  for (const [name, value] of [...detail.formData]) if (!value) detail.formData.delete(name);
 });
 
 document.addEventListener("htmx:afterRequest", (event) => {
@@ -78,10 +81,16 @@ const scrollToEnd = (logs) => logs.forEach((log) => (log.scrollTop = log.scrollH
 document.addEventListener("htmx:afterSettle", (event) => {
   const dialog = byId("dialog");
   if (event.detail.target === dialog && !dialog.open) dialog.showModal();
-  if (event.detail.target === dialog) dialog.querySelector("[autofocus], input:not([type=hidden]), button")?.focus();
+  if (event.detail.target === dialog) focusFirst(dialog);
+  if (event.detail.target.hasAttribute("data-show")) event.detail.target.scrollIntoView({ block: "nearest" });
   scrollToEnd(followed.filter((log) => log.isConnected));
   announceChanges();
 });
+
+function focusFirst(dialog) {
+  const wanted = ["[autofocus]", "input:not([type=hidden]), select, textarea", ".form-actions a, button"];
+  wanted.map((selector) => dialog.querySelector(selector)).find((element) => element)?.focus();
+}
 
 document.addEventListener("click", (event) => {
   const dialog = byId("dialog");

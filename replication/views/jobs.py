@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 
 from harborsync.lib.htmx import render_page
 from harborsync.lib.paging import page_size_of, paginate_by_id
-from projects.access import member_projects
+from projects import access
 from replication.forms import ExecutionSearchForm
 from replication.models import Execution
 from replication.services import executions_visible_to, rules_visible_to
@@ -51,6 +51,7 @@ def job_list(request: HttpRequest) -> HttpResponse:
         "executions_title": _("Jobs"),
         "show_rule": True,
         "page_size": page_size_of(request),
+        "may_stop": access.may_run_rules(request.user, None),
         "refresh_seconds": refresh_seconds(executions.rows, is_first=executions.is_first),
     }
     return render_page(
@@ -64,7 +65,7 @@ def _search(request: HttpRequest) -> ExecutionSearchForm:
     return ExecutionSearchForm(
         request.GET,
         rules=rules,
-        projects=member_projects(request.user),
+        projects=access.member_projects(request.user),
         targets=Endpoint.objects.filter(target_rules__rule__in=rules.values("pk")).distinct(),
     )
 

@@ -90,6 +90,7 @@ def _executions_context(request: HttpRequest, chosen: Rule | None, project: Proj
         "executions_title": title,
         "show_rule": chosen is None,
         "page_size": page_size_of(request),
+        "may_stop": access.may_run_rules(request.user, chosen.project if chosen else project),
         "refresh_seconds": refresh_seconds(listed.rows, is_first=listed.is_first),
     }
 
