@@ -15,6 +15,7 @@ from registry.digests import algorithm_of
 from registry.errors import (
     DigestMismatchError,
     NetworkError,
+    NetworkTimeoutError,
     RegistryError,
     ServerError,
     Stopped,
@@ -111,14 +112,14 @@ class _Upload:
                 self._fill(current)
                 return
             except SessionLostError:
+                current.cancel()  # first: whatever is asked next may fail as well
                 if has_blob(self._exchange, self._repository, self._descriptor.digest):
                     return  # it was complete, only the answer got lost
-                current.cancel()
             except _SourceFailure as failure:
                 current.cancel()
                 raise failure.error from failure
             except (RegistryError, Stopped) as error:
-                if not isinstance(error, NetworkError):
+                if not isinstance(error, NetworkTimeoutError):  # a silent registry would keep us waiting once more
                     current.cancel()
                 raise
             finally:

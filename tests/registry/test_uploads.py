@@ -315,6 +315,23 @@ def test_a_refusal_is_told_and_leaves_no_session_open(memory_registry, make_clie
     assert memory_registry.open_uploads == 0
 
 
+@pytest.mark.parametrize(
+    ("trouble", "kind"),
+    [
+        ((known_faults.session_lost(method="PUT"), known_faults.server_errors(None, method="HEAD")), ServerError),
+        ((Fault(method="PUT|PATCH|GET", path_pattern=UPLOAD, action="close", times=None),), NetworkError),
+    ],
+    ids=["lost, and then trouble when asking for the blob", "every connection breaks"],
+)
+def test_no_trouble_leaves_a_session_open_that_could_be_cancelled(memory_registry, make_client, quick, trouble, kind):
+    for fault in trouble:
+        memory_registry.faults.add(fault)
+
+    with pytest.raises(kind):
+        make_client(memory_registry).upload_blob("team/app", BLOB, open_content)
+    assert memory_registry.open_uploads == 0
+
+
 def test_an_error_of_the_source_is_the_sources_and_is_not_retried_at_the_target(memory_registry, make_client):
     openings = []
 
