@@ -14,10 +14,18 @@ from django.db import close_old_connections
 from django.db.models import Q
 from django.utils import timezone
 
-from replication.models import OPEN, Event, Execution, Rule, RuleEvent, Status, Task, Trigger
+from replication.models import OPEN, Event, Execution, Rule, RuleEvent, Status, Task, Transfer, Trigger
 from replication.pruning import prune
 from replication.queue import claims, doorbell
-from replication.queue.transitions import close_execution, close_task, stop_waiting_rows
+from replication.queue.transitions import (
+    WORKER_LOST,
+    close_execution,
+    close_task,
+    fail_execution,
+    finish_task,
+    finish_transfer,
+    stop_waiting_rows,
+)
 from replication.schedules import next_runs
 from replication.services import RuleDisabled, start_execution, start_waiting
 from targets.models import Endpoint
@@ -75,6 +83,7 @@ def start_due_rules(now: datetime) -> None:
 
 def sweep(now: datetime) -> None:
     """Give back what dead workers held, finish what was left between two steps, and ring for what waits."""
+    end_what_workers_die_of(now)
     for execution_id in claims.revive_expired(now):
         logger.warning("sweep.revived execution=%s", execution_id)
         doorbell.ring(execution_id)
@@ -82,6 +91,21 @@ def sweep(now: datetime) -> None:
         _finish_left_over(execution)
         if _should_ring(execution, now):
             doorbell.ring(execution.pk)
+
+
+def end_what_workers_die_of(now: datetime) -> None:
+    """Fail what several workers in a row fell silent over."""
+    why = {
+        "reason_code": WORKER_LOST,
+        "reason": f"{claims.LOSSES_AT_MOST + 1} workers ended without a word while they worked on this. "
+        "Look into their memory and their output.",
+    }
+    for transfer in claims.lost_for_good(Transfer, now):
+        finish_transfer(transfer, worker=transfer.lease_owner, status=Status.FAILED, **why)
+    for task in claims.lost_for_good(Task, now):
+        finish_task(task, worker=task.lease_owner, status=Status.FAILED, **why)
+    for execution in claims.lost_for_good(Execution, now):
+        fail_execution(execution, worker=execution.lease_owner, **why)
 
 
 def _finish_left_over(execution: Execution) -> None:

@@ -39,6 +39,8 @@ class Leased(models.Model):
     next_attempt_at = models.DateTimeField(null=True, blank=True)
     lease_owner = models.CharField(max_length=64, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
+    # How often a worker fell silent while it held the row.
+    losses = models.PositiveSmallIntegerField(default=0)
 
     class Meta:
         abstract = True

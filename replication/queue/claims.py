@@ -17,6 +17,9 @@ from django.db.models.functions import Coalesce
 
 from replication.models import Execution, Status, Task, Transfer, released
 
+# Work that workers die of (out of memory, a bug of ours) must not kill them one after another for ever.
+LOSSES_AT_MOST = 5
+
 Row = TypeVar("Row", bound=Model)
 
 
@@ -115,12 +118,22 @@ def is_claimable(execution_id: int, now: datetime) -> bool:
 
 
 def revive_expired(now: datetime) -> set[int]:
-    """Give back what dead workers held; return the executions that can go on. Costs three indexed queries."""
+    """Give back what dead workers held; return the executions that can go on. Costs three indexed queries.
+
+    What took several workers with it is not given back; `lost_for_good` finds it.
+    """
     revived: set[int] = set()
     for model, key in ((Execution, "pk"), (Task, "execution_id"), (Transfer, "execution_id")):
         expired = model._default_manager.filter(status=Status.RUNNING, lease_until__lt=now)
         rows = list(expired.values_list("pk", key))
         if rows:
-            expired.filter(pk__in=[pk for pk, _ in rows]).update(status=Status.PENDING, **released())
+            expired.filter(pk__in=[pk for pk, _ in rows], losses__lt=LOSSES_AT_MOST).update(
+                status=Status.PENDING, losses=F("losses") + 1, **released()
+            )
             revived.update(execution_id for _, execution_id in rows)
     return revived
+
+
+def lost_for_good(model: type[Row], now: datetime) -> list[Row]:
+    """Return the rows that too many workers fell silent over, to be ended as failed."""
+    return list(model._default_manager.filter(status=Status.RUNNING, lease_until__lt=now, losses__gte=LOSSES_AT_MOST))

@@ -13,6 +13,7 @@ from replication.wording import count_of
 # Reason codes of our own, beside those of registry.errors.
 INTERNAL_ERROR = "internal_error"
 NOTHING_MATCHED = "nothing_matched"
+WORKER_LOST = "worker_lost"
 
 
 def finish_transfer(

@@ -83,7 +83,9 @@ def _leads_only_back(spec: RuleSpec, event: Event) -> bool:
 def start_waiting(rule_id: int) -> Execution | None:
     """Start a run for the events that wait for a rule, unless one is under way that they will follow."""
     with transaction.atomic():
-        rule = Rule.objects.select_for_update().get(pk=rule_id)
+        rule = Rule.objects.select_for_update().filter(pk=rule_id).first()
+        if rule is None:  # deleted meanwhile, and its waiting events with it
+            return None
         waiting = RuleEvent.objects.filter(rule=rule, taken_at__isnull=True)
         if not rule.enabled:
             waiting.update(taken_at=timezone.now())

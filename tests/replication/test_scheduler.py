@@ -8,6 +8,7 @@ from django.utils import timezone
 from replication import scheduler
 from replication.models import Event, Execution, LogLine, RuleEvent, Status, Task, Transfer, Trigger
 from replication.pruning import prune
+from replication.queue.claims import LOSSES_AT_MOST
 from replication.services import start_execution
 from tests.factories import make_endpoint, make_execution, make_rule, make_task, make_transfer
 
@@ -58,6 +59,20 @@ def test_rows_of_a_silent_worker_are_given_back_and_rung_for():
     assert planning.status == transfer.status == Status.PENDING
     assert transfer.lease_owner == ""
     assert execution.rung_at is not None
+
+
+def test_what_workers_die_of_again_and_again_is_ended_with_a_reason():
+    held = {"status": Status.RUNNING, "lease_owner": "gone", "lease_until": ago(seconds=1), "losses": LOSSES_AT_MOST}
+    execution = make_execution(status=Status.RUNNING, listed_at=ago(minutes=1), tasks_total=2)
+    task = make_task(execution=execution, status=Status.RUNNING, planned_at=ago(minutes=1), transfers_total=1)
+    make_transfer(task=task, **held)
+    make_task(execution=execution, **held)
+    listing = make_execution(**held)
+    scheduler.tick(timezone.now())
+    for row in (execution, listing):
+        row.refresh_from_db()
+        assert (row.status, row.reason_code) == (Status.FAILED, "worker_lost")
+    assert not Task.objects.exclude(status=Status.FAILED).exists()
 
 
 def test_a_lease_that_is_renewed_is_respected():
