@@ -7,7 +7,15 @@ from contextlib import closing
 
 from registry.client.exchange import Exchange
 from registry.digests import Hasher, algorithm_of, is_content_of, new_hasher
-from registry.errors import DigestMismatchError, NetworkError, ProtocolError, ServerError, TooLargeError
+from registry.errors import (
+    DigestMismatchError,
+    NetworkError,
+    ProtocolError,
+    RegistryError,
+    ServerError,
+    TooLargeError,
+)
+from registry.guards import is_same_origin
 from registry.media import Descriptor
 from registry.pools import BLOCK_BYTES
 from registry.reference import validate_digest, validate_repository_name
@@ -126,7 +134,9 @@ class BlobSource:
         headers = {"Range": f"bytes={position}-"} if position else {}
         url = self._exchange.url_of(self._repository, f"blobs/{self._descriptor.digest}")
         request = Request("GET", url, self._attempt, headers)
-        answer = self._exchange.send(request, pull(self._repository), accepted=(200, 206))
+        answer = self._exchange.try_send(request, pull(self._repository))
+        if answer.status not in (200, 206):
+            raise self._refused(answer, url)
         self._answer = answer
         with closing(answer):
             skipped_bytes = self._start_of(answer, position)
@@ -142,6 +152,13 @@ class BlobSource:
                     yield wanted
                 if not remaining_bytes:
                     return  # the descriptor rules: whatever else is sent is not the blob
+
+    def _refused(self, answer: Answer, url: str) -> RegistryError:
+        """Storage that refuses a signed link speaks of that link (S3, Azure: 403 once it has expired), not of us."""
+        error = answer.refusal().error()
+        if error.is_temporary or is_same_origin(answer.url, url):
+            return error
+        return ServerError(f"{error.message} (the link that the registry gave does not work)", status=error.status)
 
     def _start_of(self, answer: Answer, position: int) -> int:
         """Return how many bytes of the body come before the position.

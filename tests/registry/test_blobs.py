@@ -102,6 +102,13 @@ def test_after_a_break_the_registry_is_asked_again_and_not_the_expired_link(memo
     assert len(memory_registry.requests_for("GET", "/v2/team/app/blobs/")) == 2
 
 
+def test_a_link_that_has_expired_before_it_is_followed_is_had_anew(memory_registry, blob, make_client):
+    memory_registry.faults.add(known_faults.redirect_to_expiring_link(uses=0, times=2))
+
+    assert digest_of(read(make_client(memory_registry), blob)) == blob.digest
+    assert len(memory_registry.requests_for("GET", "/v2/team/app/blobs/")) == 3
+
+
 def test_a_registry_that_answers_503_in_between_is_asked_again(memory_registry, blob, make_client):
     memory_registry.faults.add(known_faults.server_errors(2))
 
