@@ -7,18 +7,20 @@ artifact between two of them; ``check_connection`` tells what works. ``registry.
 from registry.check import CheckStep, check_connection
 from registry.client import BlobSource, Opener, RegistryClient, StopFlag
 from registry.connection import Connection, RegistrySettings, Tally, Timeouts
-from registry.copying import CopyOptions, CopyResult, CopySource, CopyTarget, copy_artifact
+from registry.copying import CopyOptions, CopyOutcome, CopyResult, CopySource, CopyTarget, copy_artifact
 from registry.copying.events import (
     ArtifactSized,
     BlobCopied,
     BlobMounted,
     BlobPresent,
     BlobProgress,
+    BlobRead,
     BlobStarted,
     BlobTakenBack,
     CopyEvent,
     ManifestPushed,
     Note,
+    TargetFinished,
 )
 from registry.digests import digest_of
 from registry.errors import (
@@ -55,6 +57,7 @@ __all__ = [
     "BlobMounted",
     "BlobPresent",
     "BlobProgress",
+    "BlobRead",
     "BlobSource",
     "BlobStarted",
     "BlobTakenBack",
@@ -63,6 +66,7 @@ __all__ = [
     "Connection",
     "CopyEvent",
     "CopyOptions",
+    "CopyOutcome",
     "CopyResult",
     "CopySource",
     "CopyTarget",
@@ -93,6 +97,7 @@ __all__ = [
     "StopFlag",
     "Stopped",
     "Tally",
+    "TargetFinished",
     "Timeouts",
     "TlsError",
     "TooLargeError",

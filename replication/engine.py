@@ -155,12 +155,11 @@ def _all_of(calls: Sequence[Callable[[], Answer]]) -> list[Answer]:
             raise
 
 
-def copy_options(*, kilobits_per_second: int, copy_by_chunk: bool, same_registry: bool) -> CopyOptions:
+def copy_options(*, kilobits_per_second: int, copy_by_chunk: bool) -> CopyOptions:
     """Return the engine's options for a rule's wishes."""
     return CopyOptions(
         chunk_bytes=CHUNK_BYTES if copy_by_chunk else None,
         bytes_per_second=kilobits_per_second * 1024 // 8 or None,
-        same_registry=same_registry,
     )
 
 

@@ -103,7 +103,7 @@ def _envelope(published: Published) -> dict[str, object]:
 
 def _copy(source: RegistryClient, target: RegistryClient, published: Published) -> None:
     repository, digest = published.repository, published.digests["v1"]
-    copy_artifact(CopySource(source, repository, digest), CopyTarget(target, repository, ("v1",)))
+    copy_artifact(CopySource(source, repository, digest), [CopyTarget(target, repository, ("v1",))])
 
 
 def _is_idle(product: HarborSync, rule_id: int) -> bool:

@@ -1,11 +1,13 @@
 """Reading blobs (OCI distribution-spec, "Pulling blobs"): verified, and resumed when the connection breaks."""
 
 import re
+import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from dataclasses import replace
 
-from registry.client.exchange import Exchange
+from registry.client.exchange import Exchange, StopFlag
 from registry.digests import Hasher, algorithm_of, is_content_of, new_hasher
 from registry.errors import (
     DigestMismatchError,
@@ -72,16 +74,35 @@ class BlobSource:
         self._descriptor = descriptor
         self._algorithm = algorithm_of(validate_digest(descriptor.digest))
         self._checkpoints: dict[int, Hasher] = {0: new_hasher(self._algorithm)}
+        self._newest = (0, self._checkpoints[0])
+        self._lock = threading.Lock()
         self._answer: Answer | None = None
+        self.received_bytes = 0
+        """How many bytes came from the registry, those that were read again included."""
+
+    def twin(self, stop: StopFlag) -> "BlobSource":
+        """Return the same blob for another reading that obeys another stop flag and knows the hash states so far."""
+        other = BlobSource(replace(self._exchange, stop=stop), self._repository, self._descriptor)
+        with self._lock:
+            other._checkpoints = dict(self._checkpoints)
+        return other
+
+    def mark(self) -> None:
+        """Keep the hash state after the newest piece: a twin can go on from exactly there. For the reading thread."""
+        position, hasher = self._newest
+        with self._lock:
+            self._checkpoints[position] = hasher.copy()
 
     def open(self, offset: int = 0) -> Generator[bytes, None, None]:
         """Yield the bytes from the offset to the end."""
-        position = max(start for start in self._checkpoints if start <= offset)
-        hasher = self._checkpoints[position].copy()
+        with self._lock:
+            position = max(start for start in self._checkpoints if start <= offset)
+            hasher = self._checkpoints[position].copy()
         skipped_bytes = offset - position
         for piece in self._resumed(position):
             position += len(piece)
             hasher.update(piece)
+            self._newest = (position, hasher)
             self._keep(position, hasher)
             if position == self._descriptor.size_bytes:
                 self._verify(hasher)
@@ -98,8 +119,9 @@ class BlobSource:
             answer.interrupt()
 
     def _keep(self, position: int, hasher: Hasher) -> None:
-        if position - max(self._checkpoints) >= _CHECKPOINT_BYTES:
-            self._checkpoints[position] = hasher.copy()
+        with self._lock:
+            if position - max(self._checkpoints) >= _CHECKPOINT_BYTES:
+                self._checkpoints[position] = hasher.copy()
 
     def _verify(self, hasher: Hasher) -> None:
         came = f"{self._algorithm}:{hasher.hexdigest()}"
@@ -143,6 +165,7 @@ class BlobSource:
             remaining_bytes = self._descriptor.size_bytes - position
             for piece in answer.stream(block_bytes=BLOCK_BYTES, is_decoded=self._is_recoded(answer)):
                 self._exchange.check_stop()
+                self.received_bytes += len(piece)
                 if self._exchange.tally is not None:
                     self._exchange.tally.count_received(len(piece))
                 wanted = piece[skipped_bytes : skipped_bytes + remaining_bytes]

@@ -1,35 +1,35 @@
-"""Copying an artifact from one repository to another, between registries or inside one.
+"""Copying an artifact from one repository to others, between registries or inside one.
 
-Order (as regclient and Harbor have it): blobs, child manifests, the root, and the tags last. So a copy that is
-stopped or breaks never leaves a tag that points at a hole.
+Order for each target (as regclient and Harbor have it): blobs, child manifests, the root, and the tags last. So a copy
+that is stopped or breaks never leaves a tag that points at a hole. With several targets each goes its own way
+(``lane``), while the source is asked for each manifest (``source``) and each blob (``sharing``, ``reading``) once.
 """
 
-import time
-from collections.abc import Iterable
-from dataclasses import replace
+import threading
+from collections.abc import Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
 from registry.client import StopFlag
-from registry.copying.blobs import BlobMover, Halt
 from registry.copying.events import (
     ArtifactSized,
     BlobCopied,
     BlobMounted,
     BlobPresent,
     BlobProgress,
+    BlobRead,
     BlobStarted,
     BlobTakenBack,
     CopyEvent,
     ManifestPushed,
     Note,
     OnEvent,
+    TargetFinished,
     Teller,
     ignore_event,
 )
-from registry.copying.order import CopyOptions, CopyResult, CopySource, CopyTarget
-from registry.copying.throttle import Throttle
-from registry.copying.tree import Tree, Walker
-from registry.errors import BlobUnknownError, RegistryError, UnsupportedError
-from registry.media import Manifest
+from registry.copying.halt import AnyFlag, Halt, raise_first_failure
+from registry.copying.lane import Lane, Shared
+from registry.copying.order import CopyOptions, CopyOutcome, CopyResult, CopySource, CopyTarget
 
 __all__ = [
     "ArtifactSized",
@@ -37,137 +37,60 @@ __all__ = [
     "BlobMounted",
     "BlobPresent",
     "BlobProgress",
+    "BlobRead",
     "BlobStarted",
     "BlobTakenBack",
     "CopyEvent",
     "CopyOptions",
+    "CopyOutcome",
     "CopyResult",
     "CopySource",
     "CopyTarget",
     "ManifestPushed",
     "Note",
+    "TargetFinished",
     "copy_artifact",
 ]
-
-_REPAIR_PAUSE_SECONDS = 1.0
-
 
 _DEFAULT_OPTIONS = CopyOptions()
 
 
 def copy_artifact(
     source: CopySource,
-    target: CopyTarget,
+    targets: Sequence[CopyTarget],
     *,
     options: CopyOptions = _DEFAULT_OPTIONS,
     on_event: OnEvent = ignore_event,
     stop: StopFlag | None = None,
-) -> CopyResult:
-    """Copy an artifact byte for byte; return what was done.
+) -> list[CopyOutcome]:
+    """Copy an artifact byte for byte to all targets; return for each what was done or the RegistryError that ended it.
 
-    ``on_event`` is called from several threads, one at a time. Raise Stopped when ``stop`` (or the flag of either
-    client) was set, else the RegistryError that ended the copy; then no tag has been touched.
+    Each manifest and each blob is read from the source once and written to every target that lacks it, with at most
+    4 MiB waiting per blob. A target that fails does not touch the others. One that lags may hold them up for
+    ``options.stall_seconds`` per blob, then it goes on alone (``registry.copying.reading`` has the rule).
+
+    ``on_event`` is called from several threads, one at a time, with the target's place in ``targets``. Raise Stopped
+    when ``stop`` (or the flag of a client) was set. The tags of a
+    target that was not finished are set last, so they never point at a hole.
     """
-    return _Copy(source, target, options, Teller(on_event), stop).run()
+    if not targets:
+        return []
+    halt = Halt(AnyFlag((stop, source.client.stop, *(target.client.stop for target in targets))))
+    shared = Shared(source, stall_seconds=options.stall_seconds, halt=halt)
+    telling = threading.Lock()
+    lanes = [
+        Lane(shared, target, options=options, teller=Teller(on_event, index, telling))
+        for index, target in enumerate(targets)
+    ]
+    return _run_all(lanes, halt)
 
 
-class _AnyFlag:
-    """Set as soon as one of several flags is."""
-
-    def __init__(self, flags: Iterable[StopFlag | None]) -> None:
-        self._flags = [flag for flag in flags if flag is not None]
-
-    def is_set(self) -> bool:
-        return any(flag.is_set() for flag in self._flags)
-
-
-class _Copy:
-    """One run of copy_artifact."""
-
-    def __init__(
-        self, source: CopySource, target: CopyTarget, options: CopyOptions, teller: Teller, stop: StopFlag | None
-    ) -> None:
-        self._halt = Halt(_AnyFlag((stop, source.client.stop, target.client.stop)))
-        self._source = replace(source, client=source.client.with_stop(self._halt))
-        self._target = replace(target, client=target.client.with_stop(self._halt))
-        self._teller = teller
-        self._manifests_pushed = 0
-        throttle = Throttle(options.bytes_per_second, check_stop=self._halt.check)
-        self._mover = BlobMover(
-            self._source, self._target, options=options, throttle=throttle, halt=self._halt, teller=teller
-        )
-
-    def run(self) -> CopyResult:
-        self._halt.check()
-        tree = Walker(self._source, self._target, teller=self._teller).walk()
-        self._teller.tell(ArtifactSized(tree.size_bytes))
-        self._note_foreign_layers(tree)
-        self._mover.move_all(tree.largest_first)
-        self._push_manifests(tree)
-        return self._result(tree)
-
-    def _push_manifests(self, tree: Tree) -> None:
-        """Push children, then the root: by its tags, or by its digest when there are none."""
-        for manifest in tree.manifests:
-            if manifest is not tree.root:
-                self._push(manifest, manifest.digest)
-        is_root_missing = any(manifest is tree.root for manifest in tree.manifests)
-        references = self._target.tags or ((tree.root.digest,) if is_root_missing else ())
-        for reference in references:
-            self._push(tree.root, reference)
-
-    def _push(self, manifest: Manifest, reference: str) -> None:
-        try:
-            self._target.client.put_manifest(self._target.repository, reference, manifest)
-        except BlobUnknownError as error:
-            self._repair(manifest, error, is_certain=True)
-            self._target.client.put_manifest(self._target.repository, reference, manifest)
-        except UnsupportedError as error:
-            # zot answers MANIFEST_INVALID where a blob is missing; anything else it says stands.
-            if error.registry_code.upper() != "MANIFEST_INVALID" or not self._repair(manifest, error, is_certain=False):
-                raise
-            self._target.client.put_manifest(self._target.repository, reference, manifest)
-        self._manifests_pushed += 1
-        self._teller.tell(ManifestPushed(manifest.digest, reference, manifest.size_bytes))
-
-    def _repair(self, manifest: Manifest, error: RegistryError, *, is_certain: bool) -> bool:
-        """Put again what the registry misses; answer whether it missed anything.
-
-        Replicated registries know a new blob only after a while (ACR), others lost one that they had.
-        """
-        if is_certain:
-            self._teller.tell(Note("warning", f"{error.message}; looking for the missing blobs and trying once more"))
-            self._pause(_REPAIR_PAUSE_SECONDS)
-        missing = [blob for blob in manifest.blobs if not self._target.has_blob(blob.digest)]
-        for blob in missing:
-            self._mover.move(blob)
-        for child in manifest.children:
-            if not self._target.has_manifest(child.digest):
-                found = self._source.client.get_manifest(self._source.repository, child.digest)
-                missing += found.blobs
-                self._mover.move_all(list(found.blobs))
-                self._target.client.put_manifest(self._target.repository, child.digest, found)
-        return bool(missing)
-
-    def _pause(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            self._halt.check()
-            time.sleep(min(left, 0.1))
-
-    def _note_foreign_layers(self, tree: Tree) -> None:
-        for layer in tree.foreign_layers.values():
-            self._teller.tell(Note("info", f"The layer {layer.digest} may not be redistributed and is left out"))
-
-    def _result(self, tree: Tree) -> CopyResult:
-        moved = self._mover.moved
-        return CopyResult(
-            digest=tree.root.digest,
-            media_type=tree.root.media_type,
-            bytes_copied=moved.copied_bytes,
-            bytes_mounted=moved.mounted_bytes,
-            bytes_present=moved.present_bytes,
-            blobs_copied=moved.copied_blobs,
-            manifests_pushed=self._manifests_pushed,
-            foreign_layers_skipped=len(tree.foreign_layers),
-        )
+def _run_all(lanes: Sequence[Lane], halt: Halt) -> list[CopyOutcome]:
+    """Run the lanes beside each other. What is raised in one ends all: a stop, or a bug of ours."""
+    with ThreadPoolExecutor(len(lanes), thread_name_prefix="target") as pool:
+        futures = [pool.submit(lane.run) for lane in lanes]
+        done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+        if any(future.exception() is not None for future in done):
+            halt.set()
+    raise_first_failure(futures)
+    return [future.result() for future in futures]

@@ -1,13 +1,17 @@
-"""What happens while an artifact is copied, told as it happens.
+"""What happens while an artifact is copied, told as it happens, for each target by itself.
 
 The sum of ``BlobProgress`` minus ``BlobTakenBack`` of a blob is its size when ``BlobCopied`` comes. With the blobs
-mounted and present and the manifests pushed, it all adds up to ``ArtifactSized.size_bytes``.
+mounted and present and the manifests pushed, it all adds up to ``ArtifactSized.size_bytes``. The sum of ``BlobRead``
+over all targets is what was read at the source.
+``TargetFinished`` is the last event of each target, unless the copy is stopped.
 """
 
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
+
+from registry.copying.order import CopyOutcome
 
 PROGRESS_STEP_BYTES = 512 << 10
 
@@ -25,6 +29,14 @@ class BlobStarted:
 
     digest: str
     size_bytes: int
+
+
+@dataclass(frozen=True)
+class BlobRead:
+    """Bytes of a blob came from the source. Those meant for several targets are told for one of them."""
+
+    digest: str
+    bytes_delta: int
 
 
 @dataclass(frozen=True)
@@ -84,9 +96,17 @@ class Note:
     message: str
 
 
+@dataclass(frozen=True)
+class TargetFinished:
+    """This target is done with, or failed; others may still go on."""
+
+    outcome: CopyOutcome
+
+
 CopyEvent = (
     ArtifactSized
     | BlobStarted
+    | BlobRead
     | BlobProgress
     | BlobTakenBack
     | BlobCopied
@@ -94,25 +114,28 @@ CopyEvent = (
     | BlobPresent
     | ManifestPushed
     | Note
+    | TargetFinished
 )
-OnEvent = Callable[[CopyEvent], None]
+OnEvent = Callable[[int, CopyEvent], None]
+"""Takes the target's place in the sequence of targets, and what happened."""
 
 
-def ignore_event(event: CopyEvent) -> None:
+def ignore_event(target_index: int, event: CopyEvent) -> None:
     """Do nothing with it."""
 
 
 class Teller:
-    """Hands events on, one at a time, whichever threads they come from."""
+    """Hands one target's events on; of those that share a lock one at a time, whichever threads they come from."""
 
-    def __init__(self, on_event: OnEvent) -> None:
+    def __init__(self, on_event: OnEvent, target_index: int, lock: threading.Lock) -> None:
         self._on_event = on_event
-        self._lock = threading.Lock()
+        self._target_index = target_index
+        self._lock = lock
 
     def tell(self, event: CopyEvent) -> None:
         """Pass an event on."""
         with self._lock:
-            self._on_event(event)
+            self._on_event(self._target_index, event)
 
 
 class BlobMeter:

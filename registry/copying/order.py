@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from registry.client import RegistryClient
-from registry.errors import AuthError, DeniedError
+from registry.errors import AuthError, DeniedError, RegistryError
 
 
 @dataclass(frozen=True)
@@ -17,11 +17,15 @@ class CopySource:
 
 @dataclass(frozen=True)
 class CopyTarget:
-    """Where to, and under which tags. Without tags it is stored by its digest only."""
+    """Where to, and under which tags. Without tags it is stored by its digest only.
+
+    ``is_in_source_registry`` mounts blobs from the source repository instead of moving bytes.
+    """
 
     client: RegistryClient
     repository: str
     tags: tuple[str, ...]
+    is_in_source_registry: bool = False
 
     def has_manifest(self, digest: str) -> bool:
         """Answer whether the manifest surely is there; False also where we may not look.
@@ -43,23 +47,35 @@ class CopyTarget:
 
 @dataclass(frozen=True)
 class CopyOptions:
-    """How. ``same_registry`` mounts blobs from the source repository instead of moving bytes."""
+    """How. ``parallel_blobs`` and ``bytes_per_second`` are meant for each target by itself.
+
+    ``stall_seconds`` is how long a target may hold up the others (``registry.copying.reading``).
+    """
 
     parallel_blobs: int = 4
     chunk_bytes: int | None = None
     bytes_per_second: int | None = None
-    same_registry: bool = False
+    stall_seconds: float = 5.0
 
 
 @dataclass(frozen=True)
 class CopyResult:
-    """What was done."""
+    """What was done for one target.
+
+    ``bytes_read`` is what was read at the source for this target's account. What is read for several is counted for one
+    of them, so that the sum over all targets is what left the source.
+    """
 
     digest: str
     media_type: str
+    bytes_read: int
     bytes_copied: int
     bytes_mounted: int
     bytes_present: int
     blobs_copied: int
     manifests_pushed: int
     foreign_layers_skipped: int
+
+
+CopyOutcome = CopyResult | RegistryError
+"""What became of one target."""

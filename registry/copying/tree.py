@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from registry.copying.events import Note, Teller
-from registry.copying.order import CopySource, CopyTarget
+from registry.copying.order import CopyTarget
+from registry.copying.source import SourceTree
 from registry.errors import NotFoundError, ProtocolError
 from registry.media import MANIFEST_TYPES, Descriptor, Manifest
 
@@ -39,21 +40,22 @@ class Tree:
 class Walker:
     """Walks an artifact's manifests at the source; what the target has is not descended into."""
 
-    def __init__(self, source: CopySource, target: CopyTarget, *, teller: Teller) -> None:
+    def __init__(self, source: SourceTree, target: CopyTarget, *, teller: Teller) -> None:
         self._source = source
         self._target = target
         self._teller = teller
         self._visited: set[str] = set()
 
     def walk(self) -> Tree:
-        """Return the tree below the source's digest. Two requests per manifest: HEAD at the target, GET at the source.
+        """Return the tree below the source's digest. Two requests per manifest: HEAD at the target, GET at the source
+        (one for all targets).
 
         A manifest that stands at the target proves that everything below it does: registries check at the push.
         """
         digest = self._source.digest
         self._visited.add(digest)
         is_present = self._target.has_manifest(digest)
-        tree = Tree(self._source.client.get_manifest(self._source.repository, digest))
+        tree = Tree(self._source.manifest(digest))
         if not is_present:
             self._add(tree, tree.root, depth=0)
         return tree
@@ -81,11 +83,10 @@ class Walker:
         """Return the child's manifest; None when the target has it or when it turns out to be a blob."""
         if self._target.has_manifest(child.digest):
             return None
-        client, repository = self._source.client, self._source.repository
         try:
-            return client.get_manifest(repository, child.digest)
+            return self._source.manifest(child.digest)
         except NotFoundError:
-            if child.media_type not in MANIFEST_TYPES and client.has_blob(repository, child.digest):
+            if child.media_type not in MANIFEST_TYPES and self._source.has_blob(child.digest):
                 tree.blobs[child.digest] = child
                 return None
             self._teller.tell(Note("warning", f"The source's index refers to {child.digest}, which it does not have"))

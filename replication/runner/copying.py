@@ -3,10 +3,21 @@
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from queue import SimpleQueue
 
 from django.utils import timezone
 
-from registry import CopyResult, CopySource, CopyTarget, NotFoundError, RegistryError, Stopped, copy_artifact
+from registry import (
+    CopyEvent,
+    CopyResult,
+    CopySource,
+    CopyTarget,
+    NotFoundError,
+    RegistryError,
+    Stopped,
+    TargetFinished,
+    copy_artifact,
+)
 from replication import engine
 from replication.models import Operation, Status, Task, Transfer
 from replication.own_writes import announce
@@ -16,6 +27,7 @@ from replication.recorder import TransferProgress
 from replication.retries import Verdict
 from replication.runner.context import Context
 from replication.sync_states import forget, remember
+from replication.wording import size_of
 
 
 class SourceGoneError(NotFoundError):
@@ -34,10 +46,14 @@ def claim_copy(context: Context) -> "CopyWork | None":
 class _Order:
     """What a network thread needs for one target: no row in it is touched there."""
 
+    transfer_id: int
     source: CopySource
     target: CopyTarget
     progress: TransferProgress
-    same_registry: bool
+
+
+Outcome = CopyResult | Exception | None
+"""What was copied; what went wrong; None for a deletion that was done."""
 
 
 @dataclass
@@ -51,6 +67,8 @@ class CopyWork:
         tasks = Task.objects.in_bulk([transfer.task_id for transfer in self.transfers])
         self._tasks: dict[int, Task] = {transfer.pk: tasks[transfer.task_id] for transfer in self.transfers}
         self._orders: dict[int, _Order | RegistryError] = {t.pk: self._order(t) for t in self.transfers}
+        self._arrived: SimpleQueue[tuple[int, CopyResult]] = SimpleQueue()
+        self._settled: set[int] = set()
 
     def _order(self, transfer: Transfer) -> "_Order | RegistryError":
         task = self._tasks[transfer.pk]
@@ -60,51 +78,59 @@ class CopyWork:
             target = self.context.client(task.target_id, progress.tally)
         except RegistryError as error:
             return error
+        tags = tuple(transfer.tags)
+        is_in_source_registry = task.target_id == self.context.spec.source_id
         return _Order(
+            transfer.pk,
             CopySource(source, task.source_repository, transfer.digest),
-            CopyTarget(target, task.target_repository, tuple(transfer.tags)),
+            CopyTarget(target, task.target_repository, tags, is_in_source_registry=is_in_source_registry),
             progress,
-            same_registry=task.target_id == self.context.spec.source_id,
         )
 
-    def run(self) -> Mapping[int, CopyResult | Exception | None]:
-        """Do it for each target; one that fails does not keep the others from theirs. `{transfer id: outcome}`."""
-        return {transfer.pk: self._attempt(transfer) for transfer in self.transfers}
+    def run(self) -> Mapping[int, Outcome]:
+        """Do it for all targets; one that fails does not keep the others from theirs. `{transfer id: outcome}`."""
+        outcomes: dict[int, Outcome] = {pk: e for pk, e in self._orders.items() if isinstance(e, RegistryError)}
+        orders = [order for order in self._orders.values() if isinstance(order, _Order)]
+        if self.transfers[0].operation == Operation.DELETION:
+            outcomes |= {order.transfer_id: _outcome_of_deletion(order) for order in orders}
+        elif orders:
+            outcomes |= self._copy(orders)
+        return outcomes
 
-    def _attempt(self, transfer: Transfer) -> CopyResult | Exception | None:
-        order = self._orders[transfer.pk]
-        if isinstance(order, RegistryError):
-            return order
-        try:
-            if transfer.operation == Operation.DELETION:
-                order.target.client.delete_tags(order.target.repository, order.target.tags, digest=transfer.digest)
-                return None
-            return self._copy(order)
-        except NotFoundError as error:
-            return _after_not_found(order, error)
-        except (RegistryError, Stopped) as error:
-            return error
-
-    def _copy(self, order: _Order) -> CopyResult:
+    def _copy(self, orders: list[_Order]) -> Mapping[int, Outcome]:
+        """Copy to all targets in one go. What the source is asked counts for the first of them."""
         spec = self.context.spec
-        options = engine.copy_options(
-            kilobits_per_second=spec.kilobits_per_second,
-            copy_by_chunk=spec.copy_by_chunk,
-            same_registry=order.same_registry,
-        )
-        return copy_artifact(
-            order.source, order.target, options=options, on_event=order.progress.on_event, stop=self.context.stop
-        )
+        options = engine.copy_options(kilobits_per_second=spec.kilobits_per_second, copy_by_chunk=spec.copy_by_chunk)
+
+        def on_event(target_index: int, event: CopyEvent) -> None:
+            order = orders[target_index]
+            order.progress.on_event(event)
+            if isinstance(event, TargetFinished) and isinstance(event.outcome, CopyResult):
+                self._arrived.put((order.transfer_id, event.outcome))
+
+        targets = [order.target for order in orders]
+        try:
+            found = copy_artifact(orders[0].source, targets, options=options, on_event=on_event, stop=self.context.stop)
+        except Stopped as stopped:
+            return {order.transfer_id: stopped for order in orders}
+        return {
+            order.transfer_id: _after_not_found(order, outcome) if isinstance(outcome, NotFoundError) else outcome
+            for order, outcome in zip(orders, found, strict=True)
+        }
 
     def tick(self) -> None:
-        """The recorder follows the progress; nothing to do here."""
+        """Record what has arrived at its target, though others are still on their way. Failures wait for the end."""
+        while not self._arrived.empty():
+            pk, result = self._arrived.get()
+            self._settled.add(pk)
+            self._succeed(next(transfer for transfer in self.transfers if transfer.pk == pk), result)
 
-    def settle(self, future: "Future[Mapping[int, CopyResult | Exception | None]]") -> None:
+    def settle(self, future: "Future[Mapping[int, Outcome]]") -> None:
         """Record each target's outcome."""
+        self.tick()
         error = future.exception()
-        for transfer in self.transfers:
+        for transfer in self._unsettled():
             outcome = error if error is not None else future.result()[transfer.pk]
-            self.context.recorder.leave(transfer)
             if isinstance(outcome, BaseException):
                 self._fail(transfer, outcome)
             else:
@@ -112,9 +138,15 @@ class CopyWork:
 
     def give_up(self) -> None:
         """Settle as stopped without waiting for the network thread."""
+        self.tick()
+        for transfer in self._unsettled():
+            self._fail(transfer, Stopped())
+
+    def _unsettled(self) -> list[Transfer]:
+        """End the following of all transfers; return those whose outcome is not recorded yet."""
         for transfer in self.transfers:
             self.context.recorder.leave(transfer)
-            self._fail(transfer, Stopped())
+        return [transfer for transfer in self.transfers if transfer.pk not in self._settled]
 
     def _succeed(self, transfer: Transfer, result: CopyResult | None) -> None:
         task = self._tasks[transfer.pk]
@@ -129,6 +161,8 @@ class CopyWork:
                 remember(self.context.spec.source_id, task.source_repository, digests)
             Transfer.objects.filter(pk=transfer.pk).update(media_type=result.media_type)
             done = f"copied {task.source_repository}:{tags} ({transfer.digest}) to {task.target_name}"
+            # What is read for several targets is counted for one: the sum is what the source sent.
+            done += f"; {size_of(result.bytes_read)} of blobs read from the source for it"
         self.context.recorder.log(done, task_id=task.pk)
         self.context.recorder.flush()
         announce(task, transfer, source_id=self.context.spec.source_id)
@@ -161,6 +195,17 @@ class CopyWork:
         if isinstance(error, SourceGoneError):
             return Verdict("skipped", error.code, str(error))
         return self.context.judge(error, attempts=transfer.attempts, started_at=transfer.started_at)
+
+
+def _outcome_of_deletion(order: _Order) -> Exception | None:
+    target = order.target
+    try:
+        target.client.delete_tags(target.repository, target.tags, digest=order.source.digest)
+    except NotFoundError as error:
+        return _after_not_found(order, error)
+    except (RegistryError, Stopped) as error:
+        return error
+    return None
 
 
 def _after_not_found(order: _Order, error: NotFoundError) -> Exception:

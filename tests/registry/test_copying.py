@@ -25,6 +25,7 @@ from registry import (
     Note,
     NotFoundError,
     ProtocolError,
+    RegistryError,
     Stopped,
     Timeouts,
     UnsupportedError,
@@ -64,15 +65,23 @@ def copy(source, target, make_client):
 
     def run(digest, *tags, events=None, options=None, stop=None, client_options=None):
         collected = events if events is not None else []
-        return copy_artifact(
+        (outcome,) = copy_artifact(
             CopySource(make_client(source, **(client_options or {})), "team/app", digest),
-            CopyTarget(make_client(target), "mirror/app", tags),
+            [CopyTarget(make_client(target), "mirror/app", tags)],
             options=options or CopyOptions(),
-            on_event=collected.append,
+            on_event=lambda _, event: collected.append(event),
             stop=stop,
         )
+        return raised(outcome)
 
     return run
+
+
+def raised(outcome):
+    """Give a result, raise an error: so that tests of one target read as such."""
+    if isinstance(outcome, RegistryError):
+        raise outcome
+    return outcome
 
 
 def manifest_of(registry, digest, repository="team/app"):
@@ -192,11 +201,10 @@ def test_inside_one_registry_blobs_are_mounted(source, make_client):
     client = make_client(source)
     events = []
 
-    result = copy_artifact(
+    (result,) = copy_artifact(
         CopySource(client, "team/app", digest),
-        CopyTarget(client, "mirror/app", ("1",)),
-        options=CopyOptions(same_registry=True),
-        on_event=events.append,
+        [CopyTarget(client, "mirror/app", ("1",), is_in_source_registry=True)],
+        on_event=lambda _, event: events.append(event),
     )
 
     assert source.tags("mirror/app") == {"1": digest}
@@ -211,10 +219,9 @@ def test_inside_one_registry_that_mounts_nothing_bytes_are_moved(make_client):
         digest = registry.add_image("team/app", "1")
         client = make_client(registry)
 
-        result = copy_artifact(
+        (result,) = copy_artifact(
             CopySource(client, "team/app", digest),
-            CopyTarget(client, "mirror/app", ("1",)),
-            options=CopyOptions(same_registry=True),
+            [CopyTarget(client, "mirror/app", ("1",), is_in_source_registry=True)],
         )
 
         assert registry.tags("mirror/app") == {"1": digest}
@@ -228,8 +235,7 @@ def test_inside_one_repository_only_tags_are_set(source, make_client):
 
     copy_artifact(
         CopySource(client, "team/app", digest),
-        CopyTarget(client, "team/app", ("2",)),
-        options=CopyOptions(same_registry=True),
+        [CopyTarget(client, "team/app", ("2",), is_in_source_registry=True)],
     )
 
     assert source.tags("team/app") == {"1": digest, "2": digest}
@@ -450,7 +456,7 @@ def test_the_clients_own_stop_flag_counts_too(source, target, make_client):
     with pytest.raises(Stopped):
         copy_artifact(
             CopySource(make_client(source, stop=stop), "team/app", digest),
-            CopyTarget(make_client(target), "mirror/app", ("1",)),
+            [CopyTarget(make_client(target), "mirror/app", ("1",))],
         )
     assert source.requests == target.requests == []
 
@@ -470,7 +476,7 @@ def test_the_first_failure_ends_the_other_blobs_and_is_the_one_told(source, targ
 
 
 def test_a_target_that_does_not_know_a_new_blob_yet_is_asked_again(source, target, copy, monkeypatch):
-    monkeypatch.setattr("registry.copying._REPAIR_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr("registry.copying.lane._REPAIR_PAUSE_SECONDS", 0.001)
     digest = source.add_image("team/app", "1")
     target.faults.add(known_faults.blob_unknown())
     events = []
@@ -483,7 +489,7 @@ def test_a_target_that_does_not_know_a_new_blob_yet_is_asked_again(source, targe
 
 @pytest.mark.parametrize("code", ["MANIFEST_BLOB_UNKNOWN", "MANIFEST_INVALID"])
 def test_a_blob_that_the_target_lost_is_put_again_once(source, target, copy, monkeypatch, code):
-    monkeypatch.setattr("registry.copying._REPAIR_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr("registry.copying.lane._REPAIR_PAUSE_SECONDS", 0.001)
     digest = source.add_image("team/app", "1", layers=[b"to be lost"])
     body = b'{"errors":[{"code":"%s"}]}' % code.encode()
 

@@ -34,11 +34,12 @@ def copy(docker_registry_pair, make_client):
     source, target = docker_registry_pair
 
     def run(repository, digest, target_repository, *tags, **options):
-        return copy_artifact(
+        (result,) = copy_artifact(
             CopySource(make_client(source), repository, digest),
-            CopyTarget(make_client(target), target_repository, tags),
+            [CopyTarget(make_client(target), target_repository, tags)],
             options=CopyOptions(**options),
         )
+        return result
 
     return run
 
@@ -106,7 +107,7 @@ def test_an_unchanged_image_costs_three_requests(docker_registry_pair, make_clie
 
     copy_artifact(
         CopySource(make_client(source, tally=tally), "real/again", digest),
-        CopyTarget(make_client(target, tally=tally), "copied/again", ("1",)),
+        [CopyTarget(make_client(target, tally=tally), "copied/again", ("1",))],
     )
 
     assert tally.requests == {"HEAD": 1, "GET": 1, "PUT": 1}
@@ -116,10 +117,9 @@ def test_inside_the_registry_blobs_are_mounted(docker_registry, make_client, sko
     digest = skopeo.push_image(docker_registry.host, "real/mount:1", layer_sizes=[400_000])
     client = make_client(docker_registry)
 
-    result = copy_artifact(
+    (result,) = copy_artifact(
         CopySource(client, "real/mount", digest),
-        CopyTarget(client, "real/mounted", ("1",)),
-        options=CopyOptions(same_registry=True),
+        [CopyTarget(client, "real/mounted", ("1",), is_in_source_registry=True)],
     )
 
     assert (result.bytes_copied, result.bytes_mounted > 400_000) == (0, True)
