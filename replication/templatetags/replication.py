@@ -31,6 +31,10 @@ REASONS = {
     "blob_unknown": pgettext_lazy("failure", "Layer missing"),
     "sibling_tags": pgettext_lazy("failure", "Other tags share the image"),
     "internal_error": pgettext_lazy("failure", "Internal error"),
+    "worker_lost": pgettext_lazy("failure", "Worker lost"),
+    "secret_unreadable": pgettext_lazy("failure", "Stored secret unreadable"),
+    "not_overridden": pgettext_lazy("failure", "Not overridden"),
+    "target_changed": pgettext_lazy("failure", "Changed at the destination"),
 }
 
 

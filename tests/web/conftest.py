@@ -5,7 +5,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from projects.models import Membership, Project
-from tests.factories import make_admin, make_local_endpoint, make_project, make_user
+from targets.models import Endpoint
+from tests.factories import make_admin, make_endpoint, make_local_endpoint, make_project, make_user
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +37,13 @@ def project(bob: User) -> Project:
     return make_project(
         name="test", endpoint=make_local_endpoint(url="http://registry.test:5000"), members={bob: Membership.Role.GUEST}
     )
+
+
+@pytest.fixture
+def target(db) -> Endpoint:
+    """Give a registry to copy to, beside the local one."""
+    make_local_endpoint(url="http://local.test:5000")
+    return make_endpoint(name="mirror")
 
 
 @pytest.fixture

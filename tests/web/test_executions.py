@@ -5,7 +5,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+import registry.errors
 from replication.models import Execution, Status
+from replication.templatetags.replication import REASONS
 from replication.views.progress import report_progress
 from tests.factories import make_execution, make_log_line, make_rule, make_task, make_transfer
 from tests.web.reading import asks_for, text_of
@@ -13,6 +15,7 @@ from tests.web.reading import asks_for, text_of
 pytestmark = pytest.mark.django_db
 
 MIB = 2**20
+ERRORS = [e for e in vars(registry.errors).values() if hasattr(e, "code") and e is not registry.errors.RegistryError]
 
 
 def test_progress_tells_artifacts_bytes_rate_and_time_left():
@@ -252,6 +255,14 @@ def test_hostile_log_lines_are_shown_as_text(administrator):
     line = make_log_line(task=make_task(), message="<script>alert(1)</script>")
 
     assert "<script>alert" not in administrator.get(f"/tasks/{line.task_id}/").content.decode()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [e for e in vars(registry.errors).values() if hasattr(e, "code") and e is not registry.errors.RegistryError],
+)
+def test_every_error_of_a_registry_has_a_word(error):
+    assert error.code in REASONS
 
 
 @pytest.mark.parametrize("status", Status.values)
