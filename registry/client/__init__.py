@@ -75,6 +75,13 @@ class RegistryClient:
         """Return type, digest and size of a manifest; None only when it is really not there. One HEAD."""
         return manifests.head_manifest(self._exchange, self._name(repository), reference)
 
+    def is_misnamed(self, repository: str, tag: str, digest: str) -> bool:
+        """Answer whether HEAD on the tag names this digest, of which the caller knows that it is not there. One HEAD.
+
+        If so, manifests are read from now on to know their digests.
+        """
+        return manifests.is_misnamed(self._exchange, self._name(repository), tag, digest)
+
     def get_manifest(self, repository: str, reference: str) -> Manifest:
         """Return a verified manifest. One GET, which Docker Hub counts as a pull."""
         return manifests.get_manifest(self._exchange, self._name(repository), reference)

@@ -58,6 +58,18 @@ def head_manifest(exchange: Exchange, repository: str, reference: str) -> Descri
     return Descriptor(manifest.media_type, manifest.digest, manifest.size_bytes)
 
 
+def is_misnamed(exchange: Exchange, repository: str, tag: str, digest: str) -> bool:
+    """Answer whether HEAD on the tag names a digest that is known not to be there; then HEAD is believed no more."""
+    _validate(repository, tag)
+    answer = exchange.try_send(_request(exchange, "HEAD", repository, tag), pull(repository))
+    answer.close()
+    described = _described(answer, tag)
+    if described is None or described.digest != digest:
+        return False
+    exchange.connection.learned.head_names_digest = False
+    return True
+
+
 def get_manifest(exchange: Exchange, repository: str, reference: str) -> Manifest:
     """Return the manifest; by digest it is verified, by tag our own hash is the truth."""
     _validate(repository, reference)

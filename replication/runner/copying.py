@@ -13,6 +13,7 @@ from registry import (
     CopySource,
     CopyTarget,
     NotFoundError,
+    ProtocolError,
     RegistryError,
     Stopped,
     TargetFinished,
@@ -214,4 +215,18 @@ def _after_not_found(order: _Order, error: NotFoundError) -> Exception:
         found = order.source.client.head_manifest(order.source.repository, order.source.digest)
     except (RegistryError, Stopped) as other:
         return other
-    return error if found else SourceGoneError(f"The source no longer has {order.source.digest}.")
+    if found:
+        return error
+    return _misnamed(order) or SourceGoneError(f"The source no longer has {order.source.digest}.")
+
+
+def _misnamed(order: _Order) -> Exception | None:
+    """Tell a tag that moved on from one whose digest header is wrong: it goes on to name what is not there."""
+    source, tag = order.source, order.target.tags[0]
+    try:
+        is_misnamed = source.client.is_misnamed(source.repository, tag, source.digest)
+    except (RegistryError, Stopped) as other:
+        return other
+    if not is_misnamed:
+        return None
+    return ProtocolError(f"The source names {source.digest} for {source.repository}:{tag}, but does not have it.")

@@ -200,3 +200,13 @@ def test_what_names_no_manifest_is_refused_before_any_request(memory_registry, m
     with pytest.raises(ValueError, match="is not a"):
         make_client(memory_registry).head_manifest("team/app", reference)
     assert memory_registry.requests == []
+
+
+def test_a_tag_whose_header_names_what_is_not_there_is_found_out_and_read_from_then_on(memory_registry, make_client):
+    digest = memory_registry.add_image("team/app", "1")
+    client = make_client(memory_registry)
+    elsewhere = "sha256:" + "0" * 64
+    assert not client.is_misnamed("team/app", "1", elsewhere)
+    memory_registry.faults.add(known_faults.wrong_digest_header(elsewhere))
+    assert client.is_misnamed("team/app", "1", elsewhere)
+    assert client.head_manifest("team/app", "1").digest == digest
