@@ -44,7 +44,7 @@ class TransferProgress:
     present: int = 0
     taken_back: int = 0
     manifests: dict[str, int] = field(default_factory=dict)  # {digest: size}; one digest may get several tags
-    total: int = 0
+    total: int | None = None  # nothing is to be moved for a tag more on what the target has: 0 is known, too
 
     def on_event(self, event: CopyEvent) -> None:
         """Take one event of the engine; the engine gives them one at a time."""
@@ -73,8 +73,8 @@ class TransferProgress:
         row = self.transfer
         done = self.copied - self.taken_back + self.mounted + self.present + sum(self.manifests.values())
         return {
-            "bytes_total": max(row.bytes_total, self.total),
-            "bytes_done": max(row.bytes_done, min(done, self.total) if self.total else done),
+            "bytes_total": max(row.bytes_total, self.total or 0),
+            "bytes_done": max(row.bytes_done, done if self.total is None else min(done, self.total)),
             "bytes_copied": row.bytes_copied + self.copied,
             "bytes_mounted": max(row.bytes_mounted, self.mounted),
             "bytes_present": max(row.bytes_present, self.present),
