@@ -124,7 +124,7 @@ def revive_expired(now: datetime) -> set[int]:
     """
     revived: set[int] = set()
     for model, key in ((Execution, "pk"), (Task, "execution_id"), (Transfer, "execution_id")):
-        expired = model._default_manager.filter(status=Status.RUNNING, lease_until__lt=now)
+        expired = _expired(model, now)
         rows = list(expired.values_list("pk", key))
         if rows:
             expired.filter(pk__in=[pk for pk, _ in rows], losses__lt=LOSSES_AT_MOST).update(
@@ -136,4 +136,9 @@ def revive_expired(now: datetime) -> set[int]:
 
 def lost_for_good(model: type[Row], now: datetime) -> list[Row]:
     """Return the rows that too many workers fell silent over, to be ended as failed."""
-    return list(model._default_manager.filter(status=Status.RUNNING, lease_until__lt=now, losses__gte=LOSSES_AT_MOST))
+    return list(_expired(model, now).filter(losses__gte=LOSSES_AT_MOST))
+
+
+def _expired(model: type[Row], now: datetime) -> QuerySet[Row]:
+    """Return the held rows whose lease ran out; unordered, or SQLite walks the whole table in the order of ids."""
+    return model._default_manager.filter(status=Status.RUNNING, lease_until__lt=now).order_by()
