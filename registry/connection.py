@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import urllib3
 
 from registry.authentication import Authenticator, Credentials
+from registry.gate import Gate, OpenGate
 from registry.pools import Timeouts, make_pools, make_tls_context
 from registry.reference import canonical_registry_url, hub_repository, is_docker_hub, normalise_registry_url
 from registry.tally import Tally
@@ -57,6 +58,8 @@ class Connection:
         self.settings = settings
         self.base_url = canonical_registry_url(normalise_registry_url(settings.url))
         self.learned = Learned()
+        self.gate: Gate = OpenGate()
+        """Asked before each request but those for tokens; whoever keeps limits puts another one here."""
         self._is_hub = is_docker_hub(self.base_url)
         self._tls_context: ssl.SSLContext | None = None
         self._pools: urllib3.PoolManager | None = None

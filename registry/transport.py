@@ -23,6 +23,7 @@ from registry.errors import (
     TlsError,
     TooLargeError,
 )
+from registry.gate import OPEN_PERMIT, Permit
 from registry.guards import is_same_host, is_same_origin, resolve_location
 from registry.redaction import redact_text
 from registry.refusals import Refusal
@@ -59,6 +60,11 @@ class Answer:
         self.status = response.status
         self.headers = response.headers
         self._response = response
+        self._permit: Permit = OPEN_PERMIT
+
+    def hold(self, permit: Permit) -> None:
+        """Keep the permit that the request was sent by until this is closed; the body passes at its pace."""
+        self._permit = permit
 
     def read(self, limit_bytes: int) -> bytes:
         """Return the whole body with any content coding undone; TooLargeError when it is longer than the limit."""
@@ -72,8 +78,13 @@ class Answer:
 
     def stream(self, *, block_bytes: int, is_decoded: bool = False) -> Iterator[bytes]:
         """Yield the body as it arrives, in pieces of at most ``block_bytes``."""
+        permit = self._permit
+        if permit.block_bytes is not None:
+            block_bytes = min(block_bytes, permit.block_bytes)
         try:
             while piece := self._response.read1(block_bytes, decode_content=is_decoded):
+                if permit.block_bytes is not None:
+                    permit.await_bytes(len(piece))
                 yield piece
         except (exceptions.HTTPError, OSError) as error:
             raise network_error(self.request.attempt, error) from error
@@ -108,6 +119,7 @@ class Answer:
             self._response.drain_conn()
         else:
             self._response.close()
+        self._permit.leave()
 
     def _decoded(self, limit_bytes: int) -> Iterator[bytes]:
         total_bytes = 0

@@ -1,12 +1,14 @@
 """Sending a request on behalf of a piece of work: stop flag, authorisation, one retry, refusals."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from registry.connection import Connection
 from registry.errors import DeniedError, NetworkError, NetworkTimeoutError, RefusedError, Stopped, TlsError
+from registry.gate import Permit, lane_of, paced
 from registry.scopes import Scope
 from registry.tally import Tally
 from registry.transport import Answer, Request
@@ -76,9 +78,26 @@ class Exchange:
             raise DeniedError(f"Pushing to {repository}: the account may not push there")
 
     def _perform(self, request: Request, authorization: str | None) -> Answer:
-        """Send once more after a reset before any byte came back: idle connections are cut by load balancers."""
+        """Send when the gate lets it pass; the answer holds on to the permit until it is closed."""
         if authorization is not None:
             request = replace(request, headers={**request.headers, "Authorization": authorization})
+        lane = lane_of(request.method, request.url, streams_body=callable(request.body))
+        permit = self.connection.gate.enter(lane, attempt=request.attempt, work=self.tally, check_stop=self.check_stop)
+        try:
+            answer = self._send_by(permit, request)
+        except BaseException as error:
+            if isinstance(error, NetworkTimeoutError):
+                permit.miss()
+            permit.leave()
+            raise
+        permit.hear(answer.status, answer.headers)
+        answer.hold(permit)
+        return answer
+
+    def _send_by(self, permit: Permit, request: Request) -> Answer:
+        """Send once more after a reset before any byte came back: idle connections are cut by load balancers."""
+        if callable(request.body) and permit.block_bytes is not None:
+            request = replace(request, body=partial(_open_paced, request.body, permit))
         try:
             return self.connection.perform(request, self.tally)
         except (RefusedError, TlsError, NetworkTimeoutError):
@@ -99,3 +118,7 @@ class Exchange:
             if text.startswith("299") and text not in warnings and len(warnings) < 100:
                 warnings.add(text)
                 logger.warning("registry.warning url=%s text=%r", self.connection.base_url, text[:300])
+
+
+def _open_paced(open_body: Callable[[], Iterable[bytes]], permit: Permit) -> Iterator[bytes]:
+    return paced(open_body(), permit)
