@@ -2,7 +2,7 @@
 
 import re
 
-from registry.testkit.content import Content, DiscardedContent, StoredContent
+from registry.testkit.content import Content, DiscardedContent, PartOfContent, StoredContent
 from registry.testkit.exchange import Exchange
 from registry.testkit.messages import ApiError, Response
 
@@ -46,7 +46,7 @@ def serve_content(exchange: Exchange, content: Content, headers: dict[str, str])
         unsatisfied = {"Content-Range": f"bytes */{content.size_bytes}"}
         raise ApiError(416, "RANGE_INVALID", "invalid range", unsatisfied)
     headers["Content-Range"] = f"bytes {start}-{end - 1}/{content.size_bytes}"
-    return Response(206, headers, StoredContent(tuple(content.read(start, end))))
+    return Response(206, headers, PartOfContent(content, start, end))
 
 
 def _delete(exchange: Exchange, repository: str, digest: str) -> Response:

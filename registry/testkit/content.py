@@ -89,6 +89,29 @@ class DiscardedContent:
         raise LookupError("this registry discards what is uploaded; only digest and size are known")
 
 
+@dataclass(frozen=True)
+class PartOfContent:
+    """What a Range request asks for; nothing is read before it is sent."""
+
+    whole: Content
+    start: int
+    end: int
+
+    @property
+    def size_bytes(self) -> int:
+        """Say how many bytes there are."""
+        return self.end - self.start
+
+    def read(self, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """Give the bytes from `start` of the part up to, not including, `end` of it.
+
+        >>> b"".join(PartOfContent(StoredContent((b"abc", b"def")), 1, 5).read(1))
+        b'cde'
+        """
+        stop = self.end if end is None else min(self.start + end, self.end)
+        return self.whole.read(self.start + start, stop)
+
+
 def as_content(content: bytes | Content) -> Content:
     """Wrap plain bytes, leave everything else as it is."""
     return StoredContent((content,)) if isinstance(content, bytes) else content
