@@ -33,7 +33,7 @@ class BlobStarted:
 
 @dataclass(frozen=True)
 class BlobRead:
-    """Bytes of a blob came from the source. Those meant for several targets are told for one of them."""
+    """Bytes of a blob came from the source. Those meant for several targets are told for the first of them."""
 
     digest: str
     bytes_delta: int

@@ -103,8 +103,7 @@ class Lane:
             self._teller.tell(Note("warning", f"{error.message}; looking for the missing blobs and trying once more"))
             self._pause(_REPAIR_PAUSE_SECONDS)
         missing = [blob for blob in manifest.blobs if not self._target.has_blob(blob.digest)]
-        for blob in missing:
-            self._mover.move(blob)
+        self._mover.move_all(missing)
         for child in manifest.children:
             if not self._target.has_manifest(child.digest):
                 found = self._source.manifest(child.digest)

@@ -62,8 +62,8 @@ class CopyOptions:
 class CopyResult:
     """What was done for one target.
 
-    ``bytes_read`` is what was read at the source for this target's account. What is read for several is counted for one
-    of them, so that the sum over all targets is what left the source.
+    ``bytes_read`` is what was read at the source for this target's account. What is read for several is counted for the
+    first of them, so that the sum over all targets is what left the source.
     """
 
     digest: str

@@ -44,7 +44,7 @@ class Readings:
 
     def reader(self, halt: Halt) -> "Reader":
         """Return the side of one target; make all of them before the first one is used."""
-        reader = Reader(self, halt)
+        reader = Reader(self, halt, rank=len(self._readers))
         self._readers.append(reader)
         return reader
 
@@ -61,7 +61,7 @@ class Readings:
                 reader.wanted.discard(digest)
             self._changed.notify_all()
 
-    def enter(self, blob: Descriptor, on_read: Callable[[int], None]) -> tuple["_Gathering", Share]:
+    def enter(self, blob: Descriptor, share: Share) -> _Gathering:
         """Join the next reading of a blob from its beginning."""
         with self._changed:
             gathering = self._gatherings.get(blob.digest)
@@ -69,7 +69,8 @@ class Readings:
                 reading = self.alone(self.source_of(blob), blob, 0)
                 gathering = _Gathering(reading, until=time.monotonic() + self._stall_seconds)
                 self._gatherings[blob.digest] = gathering
-            return gathering, gathering.reading.join(on_read)
+            gathering.reading.join(share)
+            return gathering
 
     def source_of(self, blob: Descriptor) -> BlobSource:
         """Return a blob of which nothing was read."""
@@ -79,7 +80,7 @@ class Readings:
         """Return a reading that nobody knows of yet."""
         return Reading(source, offset, size_bytes=blob.size_bytes, stall_seconds=self._stall_seconds, stop=self._stop)
 
-    def await_start(self, gathering: "_Gathering", digest: str, halt: Halt) -> None:
+    def await_start(self, gathering: _Gathering, share: Share, digest: str, halt: Halt) -> None:
         """Wait until the reading begins; whoever finds first that nobody is missing begins it."""
         with self._changed:
             while not gathering.has_begun:
@@ -96,15 +97,16 @@ class Readings:
                 self._changed.wait(min(left_seconds, _LOOK_SECONDS))
             else:
                 return
-        gathering.reading.begin()
+        gathering.reading.begin(share)
 
 
 class Reader:
     """One target's access to the source's blobs."""
 
-    def __init__(self, readings: Readings, halt: Halt) -> None:
+    def __init__(self, readings: Readings, halt: Halt, *, rank: int) -> None:
         self._readings = readings
         self._halt = halt
+        self._rank = rank
         self.wanted: set[str] | None = None
         """Digests that it may still join a reading of; None while that is not known."""
         self.is_waited_for = True
@@ -161,17 +163,18 @@ class Reader:
         self, blob: Descriptor, offset: int, on_read: Callable[[int], None], *, is_alone: bool
     ) -> tuple[Share, Callable[[], None]]:
         """Join a reading; return the part in it and what makes it begin."""
+        share = Share(on_read, self._rank)
         begin: Callable[[], None]
         if is_alone:
             followed = self._followed.get(blob.digest) or self._readings.source_of(blob)
             reading = self._readings.alone(followed, blob, offset)
-            share = reading.join(on_read)
-            begin = reading.begin
+            reading.join(share)
+            begin = partial(reading.begin, share)
         else:
-            gathering, share = self._readings.enter(blob, on_read)
+            gathering = self._readings.enter(blob, share)
             reading = gathering.reading
             self.decline(blob.digest)
-            begin = partial(self._readings.await_start, gathering, blob.digest, self._halt)
+            begin = partial(self._readings.await_start, gathering, share, blob.digest, self._halt)
         with self._lock:
             self._shares[share] = reading
             # Hash states belong to the bytes that this target was given, not to those of another reading.

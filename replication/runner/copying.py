@@ -162,8 +162,8 @@ class CopyWork:
                 remember(self.context.spec.source_id, task.source_repository, digests)
             Transfer.objects.filter(pk=transfer.pk).update(media_type=result.media_type)
             done = f"copied {task.source_repository}:{tags} ({transfer.digest}) to {task.target_name}"
-            # What is read for several targets is counted for one: the sum is what the source sent.
-            done += f"; {size_of(result.bytes_read)} of blobs read from the source for it"
+            # What is read for several targets is counted for the first: the sum is what the source sent.
+            done += f"; read {size_of(result.bytes_read)} from the source"
         self.context.recorder.log(done, task_id=task.pk)
         self.context.recorder.flush()
         announce(task, transfer, source_id=self.context.spec.source_id)
