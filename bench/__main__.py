@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import platform
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -41,10 +42,13 @@ def main(arguments: Sequence[str]) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
     logger.setLevel(logging.INFO)
     options = read_arguments(arguments)
+    # Whoever ends the benchmark ends its servers too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     directory = options.directory or choose_workshop(Path(gettempdir()))
     outcomes: dict[str, Outcome] = {}
     with open_arena(directory, Scale(options.scale), options.runs) as arena:
         settings = describe(arena, directory)
+        arena.warm_up()
         for name in [options.case] if options.case else CASES:
             logger.info("bench.case name=%s runs=%d scale=%g", name, arena.runs, arena.scale.factor)
             outcomes[name] = CASES[name](arena)
@@ -52,7 +56,8 @@ def main(arguments: Sequence[str]) -> None:
     path = options.output or RESULTS / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({**settings, "cases": to_document(outcomes)}, indent=1))
-    show(f"\n{render([row for outcome in outcomes.values() for row in outcome.rows])}\n")
+    if len(outcomes) > 1:
+        show(f"\n{render([row for outcome in outcomes.values() for row in outcome.rows])}\n")
     show("".join(f"{tool} {version}\n" for tool, version in settings["versions"].items()))
     if options.scale < 1:
         show(f"A rehearsal at {options.scale:g} of the full size: nothing to claim from.")

@@ -6,8 +6,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.content import Published
-from bench.contest import Contestant, Lane, MakeLane, Work
+from bench.content import Published, make_tags, publish
+from bench.contest import Contestant, Lane, MakeLane, Work, compete
 from bench.delay import DelayingProxy
 from bench.product import HarborSync
 from bench.registries import fresh_registry, verify
@@ -15,6 +15,7 @@ from registry.testkit.docker_registry import DockerRegistry
 
 SMALLEST_BLOB_BYTES = 4096
 FEWEST_TAGS = 4
+WARM_UP_TAGS = 16
 # What the largest case needs: the source, one target and its copy, and some air.
 WORKSHOP_BYTES = 8 << 30
 MEMORY_DIRECTORY = Path("/dev/shm")  # noqa: S108 (a directory with a random name is made in it)
@@ -64,6 +65,11 @@ class Arena:
                 yield self._lane(contestant, published, registries, hosts, tag=tag)
 
         return make_lane
+
+    def warm_up(self) -> None:
+        """Have every tool copy a little, so that nobody's first run pays for a worker that still starts."""
+        published = publish(self.source.host, "bench/warm-up", make_tags(WARM_UP_TAGS, "warm-up"))
+        compete(self.fresh_lanes(published), self.contestants, runs=1)
 
     @contextmanager
     def kept_lanes(self, published: Published, *, tag: str = "") -> Iterator[dict[str, Lane]]:

@@ -74,7 +74,9 @@ def make_index(layer_bytes: int, seed: str) -> Artifact:
     return Artifact(build_index(children), children)
 
 
-def make_tags(count: int, seed: str, *, base_bytes: int, layer_bytes: int) -> Iterator[tuple[str, Artifact]]:
+def make_tags(
+    count: int, seed: str, *, base_bytes: int = 64 << 10, layer_bytes: int = 4 << 10
+) -> Iterator[tuple[str, Artifact]]:
     """Give `(tag, image)`: different images on one base."""
     base = make_layer(base_bytes, f"{seed}:base")
     for number in range(count):

@@ -5,8 +5,6 @@ from bench.content import make_tags, publish
 from bench.contest import compete_in_kept_lanes
 from bench.results import Outcome, compare, count_requests
 
-BASE_BYTES = 64 << 10
-LAYER_BYTES = 4 << 10
 # The list of tags, on one side or both, and one page more where a registry does not say that there is none.
 LISTING_REQUESTS = 3
 
@@ -23,8 +21,7 @@ def two_hundred_tags(arena: Arena) -> Outcome:
 
 def _unchanged(arena: Arena, case: str, tags: int, limits: dict[str, float]) -> Outcome:
     count = arena.scale.tags(tags)
-    images = make_tags(count, case, base_bytes=BASE_BYTES, layer_bytes=LAYER_BYTES)
-    published = publish(arena.source.host, f"bench/{case}", images)
+    published = publish(arena.source.host, f"bench/{case}", make_tags(count, case))
     with arena.kept_lanes(published) as lanes:
         scores = compete_in_kept_lanes(lanes, runs=arena.runs)
     requests = count_requests(case, scores, limit=count + LISTING_REQUESTS)
