@@ -69,12 +69,18 @@ class TransferProgress:
                 self.log(level, message)
 
     def figures(self) -> dict[str, int]:
-        """Return the transfer's counters as they are to be stored; none is lower than what is stored already."""
+        """Return the transfer's counters as they are to be stored; none is lower than what is stored already.
+
+        What an earlier attempt had to move and this one has not is at the target: it counts as done.
+        """
         row = self.transfer
         done = self.copied - self.taken_back + self.mounted + self.present + sum(self.manifests.values())
+        bytes_total = max(row.bytes_total, self.total or 0)
+        if self.total is not None:
+            done = min(done, self.total) + bytes_total - self.total
         return {
-            "bytes_total": max(row.bytes_total, self.total or 0),
-            "bytes_done": max(row.bytes_done, done if self.total is None else min(done, self.total)),
+            "bytes_total": bytes_total,
+            "bytes_done": max(row.bytes_done, done),
             "bytes_copied": row.bytes_copied + self.copied,
             "bytes_mounted": max(row.bytes_mounted, self.mounted),
             "bytes_present": max(row.bytes_present, self.present),
