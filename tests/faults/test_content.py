@@ -134,3 +134,13 @@ def test_a_tag_more_for_what_the_target_has_moves_no_bytes_and_is_complete(pair)
     assert (execution.bytes_done, execution.bytes_total) == (0, 0)
     assert pair.target.tags("test/app") == {"v1": digest, "latest": digest}
     assert_sound(pair, execution)
+
+
+def test_what_an_earlier_attempt_brought_counts_as_done_in_the_next(pair):
+    digest = pair.source.add_index("test/multi", "v1", ["linux/amd64", "linux/arm64"])
+    pair.target.faults.add(known_faults.server_errors(1, method="PUT", pattern=f"{MANIFEST}v1"))
+    execution = replicate(pair.make_rule())
+    assert Transfer.objects.get().attempts == 2
+    assert execution.bytes_done == execution.bytes_total > 0
+    assert pair.target.tags("test/multi") == {"v1": digest}
+    assert_sound(pair, execution)
