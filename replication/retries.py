@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 
-from registry import ImmutableError, RegistryError, SiblingTagsError, Stopped
+from registry import ImmutableError, RateLimitedError, RegistryError, SiblingTagsError, Stopped
 
 # A registry that asks for patience gets it, up to this.
 RETRY_AFTER_CAP_SECONDS = 600.0
@@ -40,14 +40,18 @@ class Verdict:
 
 
 def judge(error: BaseException, *, attempts: int, elapsed_seconds: float, policy: RetryPolicy) -> Verdict:
-    """Decide by the kind of error; `elapsed_seconds` counts from the first attempt."""
+    """Decide by the kind of error; `elapsed_seconds` counts from the first attempt since the last rate limit.
+
+    A rate limit is never given up: the registry is there and has said that it will serve us later.
+    """
     if isinstance(error, Stopped):
         return Verdict("stopped")
     if not isinstance(error, RegistryError):
         return Verdict("failed", "internal_error", f"{type(error).__name__}: {error}")
     if isinstance(error, ImmutableError | SiblingTagsError):
         return Verdict("skipped", error.code, str(error))
-    if not error.is_temporary or elapsed_seconds > policy.give_up_seconds:
+    is_patience_over = elapsed_seconds > policy.give_up_seconds and not isinstance(error, RateLimitedError)
+    if not error.is_temporary or is_patience_over:
         return Verdict("failed", error.code, str(error))
     delay = policy.delay_seconds(
         attempts,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from harborsync.lib.installation import user_agent
 from registry import Connection, RegistrySettings
+from targets.limits import gate_for
 from targets.models import Endpoint
 
 
@@ -37,7 +38,7 @@ def endpoint_settings(endpoint: Endpoint) -> RegistrySettings:
 def connection_for(endpoint: Endpoint) -> Connection:
     """Return this process's connection to the endpoint; a changed URL or credential makes a new one.
 
-    Raises SecretUnreadableError.
+    It keeps the endpoint's limits of this moment. Raises SecretUnreadableError.
     """
     settings = endpoint_settings(endpoint)
     with _lock:
@@ -45,4 +46,5 @@ def connection_for(endpoint: Endpoint) -> Connection:
         if kept is None or kept.settings != settings:
             # The old connection may be in use by another thread: it closes when the last user lets go.
             kept = _kept[endpoint.pk] = _Kept(settings, Connection(settings))
+        kept.connection.gate = gate_for(endpoint)
         return kept.connection

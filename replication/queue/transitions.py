@@ -7,6 +7,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
+from registry import RateLimitedError
 from replication.models import OPEN, Execution, LogLine, Status, Task, Transfer, released
 from replication.wording import count_of
 
@@ -34,22 +35,31 @@ def finish_transfer(
 def postpone_transfer(transfer: Transfer, *, worker: str, until: datetime, reason_code: str, reason: str) -> None:
     """Put a transfer back to be tried again at `until`."""
     Transfer.objects.filter(pk=transfer.pk, status=Status.RUNNING, lease_owner=worker).update(
-        status=Status.PENDING, next_attempt_at=until, reason_code=reason_code, reason=reason, **released()
+        reason=reason, **_postponed(until, reason_code)
     )
 
 
 def postpone_task(task: Task, *, worker: str, until: datetime, reason_code: str, reason: str) -> None:
     """Put a repository back to be planned again at `until`."""
     Task.objects.filter(pk=task.pk, status=Status.RUNNING, lease_owner=worker).update(
-        status=Status.PENDING, next_attempt_at=until, reason_code=reason_code, reason=reason, **released()
+        reason=reason, **_postponed(until, reason_code)
     )
 
 
 def postpone_listing(execution: Execution, *, worker: str, until: datetime, reason_code: str, reason: str) -> None:
     """Put an execution back to be listed again at `until`."""
     Execution.objects.filter(pk=execution.pk, status=Status.RUNNING, lease_owner=worker).update(
-        status=Status.PENDING, next_attempt_at=until, reason_code=reason_code, status_text=reason, **released()
+        status_text=reason, **_postponed(until, reason_code)
     )
+
+
+def _postponed(until: datetime, reason_code: str) -> dict[str, object]:
+    """Return the field values of a row that waits. What it waits because of a rate limit is not failed attempts.
+
+    So the time after which retries are given up, which counts from `started_at`, begins anew.
+    """
+    values = {"status": Status.PENDING, "next_attempt_at": until, "reason_code": reason_code, **released()}
+    return {**values, "started_at": None} if reason_code == RateLimitedError.code else values
 
 
 def count_transfers(execution_id: int, task_id: int, finished: dict[Status, int], *, added: int = 0) -> None:

@@ -1,0 +1,206 @@
+"""The gate before one endpoint: its limits, the registry's own wishes, and the pace that it bears."""
+
+import random
+import secrets
+import threading
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from registry import RateLimitedError
+from registry.gate import OPEN_PERMIT, Lane, Permit
+from registry.pools import BLOCK_BYTES
+from registry.ratelimits import asked_pause
+from targets.limits.ledger import LEASE_SECONDS, LONGEST_RETURN_SECONDS, Ledger
+from targets.limits.window import Window
+
+# So long a thread may sleep for work that has not begun; what takes longer goes back to its row.
+LONGEST_WAIT_SECONDS = 1.0
+_SLICE_SECONDS = 0.1
+_STEPS_PER_SECOND = 8
+_SMALLEST_BLOCK_BYTES = 1024
+_RENEW_SECONDS = LEASE_SECONDS / 4
+# Nobody knows when a connection comes free: look again after about this.
+_CONNECTION_RETURN_SECONDS = 10.0
+# 501 and 505 speak of the request, 507 of the disk; none of them of too much work.
+_NO_TROUBLE = frozenset({501, 505, 507})
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an endpoint's row allows; None: as much as there is."""
+
+    connections: int | None = None
+    requests_per_second: int | None = None
+    bytes_per_second: float | None = None
+
+    @property
+    def block_bytes(self) -> int | None:
+        """Return how finely bodies are to be cut: some steps a second, so that no side waits for long without bytes."""
+        if self.bytes_per_second:
+            step_bytes = int(self.bytes_per_second / _STEPS_PER_SECOND)
+            return min(max(step_bytes, _SMALLEST_BLOCK_BYTES), BLOCK_BYTES)
+        return BLOCK_BYTES if self.connections else None
+
+
+class EndpointGate:
+    """Shared by all threads of a process; what all workers must agree on is in the ledger.
+
+    Work that has not sent anything to this endpoint yet waits a second at most and is sent away then, to make room for
+    work that can go on. Work under way waits for its turn: sent away in the middle it would begin anew each time and
+    might never end. A pause that the registry asked for sends everybody away.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        ledger: Ledger,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.limits = limits
+        self.ledger = ledger
+        self.window = Window()
+        self.clock = clock
+        self._sleep = sleep
+        self._begun: weakref.WeakSet[object] = weakref.WeakSet()
+        self._lock = threading.Lock()
+
+    def enter(self, lane: Lane, *, attempt: str, work: object | None, check_stop: Callable[[], None]) -> Permit:
+        """Wait for a turn and return the right to send. Raises RateLimitedError, Stopped."""
+        if lane is Lane.CLEARING:
+            return OPEN_PERMIT
+        self._respect_pause(attempt, check_stop)
+        halvings = self.window.enter(lane, check_stop)
+        permit = EndpointPermit(self, lane, halvings, check_stop)
+        try:
+            is_begun = self._is_begun(work)
+            self._await_turn(attempt, check_stop, is_begun=is_begun)
+            self._await_connection(permit, attempt, is_begun=is_begun)
+            self._respect_pause(attempt, check_stop)  # somebody may have been told off meanwhile
+        except BaseException:
+            permit.leave()
+            raise
+        self._begin(work)
+        return permit
+
+    def sleep(self, seconds: float, check_stop: Callable[[], None]) -> None:
+        """Sleep with an eye on the stop flag."""
+        until = self.clock() + seconds
+        while (left := until - self.clock()) > 0:
+            check_stop()
+            self._sleep(min(left, _SLICE_SECONDS))
+
+    def _is_begun(self, work: object | None) -> bool:
+        with self._lock:
+            return work is not None and work in self._begun
+
+    def _begin(self, work: object | None) -> None:
+        if work is not None:
+            with self._lock:
+                self._begun.add(work)
+
+    def _respect_pause(self, attempt: str, check_stop: Callable[[], None]) -> None:
+        while (pause := self.ledger.pause()) is not None:
+            if pause.seconds > LONGEST_WAIT_SECONDS:
+                raise _sent_away(attempt, pause.seconds, pause.why)
+            self.sleep(pause.seconds, check_stop)
+
+    def _await_turn(self, attempt: str, check_stop: Callable[[], None], *, is_begun: bool) -> None:
+        rate = self.limits.requests_per_second
+        if not rate:
+            return
+        longest = None if is_begun else LONGEST_WAIT_SECONDS
+        seconds = self.ledger.take_turn(requests_per_second=rate, longest_wait_seconds=longest)
+        if seconds < 0:
+            raise _sent_away(attempt, _spread(-seconds), f"its limit of {rate} requests per second is used up")
+        self.sleep(seconds, check_stop)
+
+    def _await_connection(self, permit: "EndpointPermit", attempt: str, *, is_begun: bool) -> None:
+        connections = self.limits.connections
+        if not connections:
+            return
+        until = self.clock() + LONGEST_WAIT_SECONDS
+        while not permit.take_connection(connections):
+            if not is_begun and self.clock() >= until:
+                seconds = _CONNECTION_RETURN_SECONDS * random.uniform(0.5, 1.5)  # noqa: S311
+                raise _sent_away(attempt, seconds, f"its limit of {connections} connections is used up")
+            self.sleep(_SLICE_SECONDS, permit.check_stop)
+
+
+class EndpointPermit:
+    """The right to send one request to an endpoint."""
+
+    def __init__(self, gate: EndpointGate, lane: Lane, halvings: int, check_stop: Callable[[], None]) -> None:
+        self.check_stop = check_stop
+        self.block_bytes = None if lane is Lane.SMALL else gate.limits.block_bytes
+        self._gate = gate
+        self._lane = lane
+        self._halvings = halvings
+        self._lease_id = ""
+        self._renewed_at = 0.0
+        self._is_in_window = True
+
+    def __del__(self) -> None:
+        # An answer that nobody closed. Only what needs no other server: this may run anywhere.
+        self._leave_window()
+
+    def take_connection(self, connections: int) -> bool:
+        """Take one of the endpoint's connections, if one is free."""
+        lease_id = secrets.token_hex(8)
+        if not self._gate.ledger.lease(self._lane, lease_id, connections=connections):
+            return False
+        self._lease_id, self._renewed_at = lease_id, self._gate.clock()
+        return True
+
+    def await_bytes(self, size_bytes: int) -> None:
+        """Wait until this many bytes of a body may pass. Raises Stopped."""
+        rate = self._gate.limits.bytes_per_second
+        if rate:
+            self._gate.sleep(self._gate.ledger.take_bytes(size_bytes, bytes_per_second=rate), self.check_stop)
+        if self._lease_id and self._gate.clock() - self._renewed_at >= _RENEW_SECONDS:
+            self._renewed_at = self._gate.clock()
+            self._gate.ledger.renew(self._lane, self._lease_id)
+
+    def hear(self, status: int, headers: Mapping[str, str]) -> None:
+        """Learn from the answer: a pause is told to all workers, trouble narrows this process's window."""
+        pause = asked_pause(status, headers)
+        if pause is not None:
+            self._gate.ledger.remember(pause)
+        if status == 429 or (status >= 500 and status not in _NO_TROUBLE):
+            self._gate.window.fail(self._halvings)
+        else:
+            self._gate.window.succeed()
+
+    def miss(self) -> None:
+        """Learn that no answer came in time."""
+        self._gate.window.fail(self._halvings)
+
+    def leave(self) -> None:
+        """Give the place and the connection back; twice does no harm."""
+        self._leave_window()
+        lease_id, self._lease_id = self._lease_id, ""
+        if lease_id:
+            self._gate.ledger.release(self._lane, lease_id)
+
+    def _leave_window(self) -> None:
+        if self._is_in_window:
+            self._is_in_window = False
+            self._gate.window.leave(self._lane)
+
+
+def _spread(seconds: float) -> float:
+    """Return the seconds; at the end of the queue, where many share one place, spread them out."""
+    if seconds < LONGEST_RETURN_SECONDS:
+        return seconds
+    return random.uniform(0.5, 1.0) * LONGEST_RETURN_SECONDS  # noqa: S311
+
+
+def _sent_away(attempt: str, seconds: float, why: str) -> RateLimitedError:
+    """Return the error that puts work back to its row: why it waits, and until when."""
+    until = datetime.now(UTC) + timedelta(seconds=seconds)
+    message = f"{attempt}: waiting until {until:%Y-%m-%d %H:%M:%S} UTC, because {why}"
+    return RateLimitedError(message, retry_after_seconds=seconds)
