@@ -6,14 +6,14 @@ from urllib.parse import urlsplit
 import environ
 from csp.constants import NONE, SELF
 
-from harborsync.lib.env import read_broker_url, read_database, read_number, read_or_create
+from harborsync.lib.env import read_broker_url, read_database, read_number, read_or_create, read_port
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.FileAwareEnv()
 
 # Where this installation keeps what it makes for itself: database, Valkey, generated keys, logs.
 DATA_DIR = Path(env.str("HARBORSYNC_DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
-PORT = int(read_number(env, "PORT", 8080))
+PORT = read_port(env, "PORT", 8080)
 EXTERNAL_URL = env.str("EXTERNAL_URL", default=f"http://localhost:{PORT}").rstrip("/")
 
 DEBUG = env.bool("DEBUG", default=False)

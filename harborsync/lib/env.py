@@ -42,6 +42,14 @@ def read_number(env: environ.FileAwareEnv, name: str, default: float) -> float:
         raise ImproperlyConfigured(f"{name} must be a number, such as {default:g}; it is {text!r}.") from error
 
 
+def read_port(env: environ.FileAwareEnv, name: str, default: int) -> int:
+    """Return a TCP port from the environment; unset or empty means the default. Raises ImproperlyConfigured."""
+    text = env.str(name, default="").strip() or str(default)
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 65535):
+        raise ImproperlyConfigured(f"{name} must be a number from 1 to 65535; it is {text!r}.")
+    return int(text)
+
+
 def read_database(url: str, default_path: Path) -> dict[str, Any]:
     """Return Django's settings for DATABASE_URL; empty means SQLite at `default_path`. Raises ImproperlyConfigured."""
     if not url:

@@ -158,7 +158,7 @@ def test_the_secrets_it_makes_are_for_its_owner_only(shared_product):
 
 
 def test_two_installations_do_not_share_a_data_directory(shared_product):
-    finished = run_up(shared_product.directory, free_port())
+    finished = run_manage("up", env=environment(shared_product.directory, PORT=str(free_port())))
     assert finished.returncode == 1
     assert "runs in" in finished.stderr
 
@@ -176,13 +176,13 @@ def test_a_worker_that_is_killed_comes_back(shared_product):
     assert shared_product.answers()
 
 
-def run_up(directory, port):
+def run_manage(*arguments, env):
     return subprocess.run(
-        [sys.executable, "manage.py", "up", "--bind", "127.0.0.1"],
+        [sys.executable, "manage.py", *arguments],
         capture_output=True,
         text=True,
         cwd=ROOT,
-        env=environment(directory, PORT=str(port)),
+        env=env,
         timeout=90,
         check=False,
     )
@@ -193,10 +193,39 @@ def test_a_port_that_is_taken_is_named(tmp_path):
         holder.bind(("127.0.0.1", 0))
         holder.listen()
         port = holder.getsockname()[1]
-        finished = run_up(tmp_path, port)
+        finished = run_manage("up", "--bind", "127.0.0.1", env=environment(tmp_path, PORT=str(port)))
     assert finished.returncode == 1
     assert f"Port {port} cannot be used" in finished.stderr
     assert "Traceback" not in finished.stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"PORT": "abc"}, "PORT must be a number from 1 to 65535; it is 'abc'."),
+        ({"PORT": "99999999"}, "PORT must be a number from 1 to 65535; it is '99999999'."),
+        ({"HARBORSYNC_WORKER_PROCESSES": "many"}, "HARBORSYNC_WORKER_PROCESSES must be a number"),
+        ({"DATABASE_URL": "nonsense"}, "DATABASE_URL begins with 'nonsense'"),
+        ({"SECRET_KEY_FILE": "/no/such/file"}, "/no/such/file"),
+        ({"HARBORSYNC_DATA_DIR": "/proc/nowhere"}, "/proc/nowhere"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
+)
+def test_a_wrong_setting_is_named_without_a_traceback(tmp_path, settings, said):
+    finished = run_manage("up", env=environment(tmp_path) | settings)
+    assert finished.returncode == 1
+    assert said in finished.stderr
+    assert "Traceback" not in finished.stderr
+
+
+def test_a_database_that_does_not_answer_is_named_without_a_traceback(tmp_path):
+    keys = {"SECRET_KEY": "only-for-this-test", "ENCRYPTION_KEYS": Fernet.generate_key().decode()}
+    url = f"postgresql://harborsync:hidden@127.0.0.1:{free_port()}/harborsync"
+    finished = run_manage("prepare", env=environment(tmp_path) | keys | {"DATABASE_URL": url})
+    assert finished.returncode == 1
+    assert "The database cannot be used: " in finished.stderr
+    assert "Traceback" not in finished.stderr
+    assert "hidden" not in finished.stderr
 
 
 def run_demo(path=None):

@@ -81,7 +81,10 @@ def _check_port(bind: str, port: int) -> None:
 @contextmanager
 def _only_one(directory: Path) -> Iterator[None]:
     """Hold the data directory for this process; two installations in one would take each other's work."""
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(f"The data directory cannot be made: {error}. Set HARBORSYNC_DATA_DIR.") from error
     with (directory / "up.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
