@@ -223,6 +223,8 @@ HEALTH_CHECK_SECONDS = int(read_number(env, "HARBORSYNC_HEALTH_CHECK_SECONDS", 3
 HISTORY_KEEP_DAYS = int(read_number(env, "HARBORSYNC_HISTORY_KEEP_DAYS", 90))
 HISTORY_KEEP_PER_RULE = int(read_number(env, "HARBORSYNC_HISTORY_KEEP_PER_RULE", 500))
 NOTIFICATION_MAX_BYTES = 4 * 1024 * 1024
+# Django's own limit, lower by default, would answer a registry with a page for browsers.
+DATA_UPLOAD_MAX_MEMORY_SIZE = NOTIFICATION_MAX_BYTES
 
 LOGGING = {
     "version": 1,

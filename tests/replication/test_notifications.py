@@ -99,6 +99,11 @@ def test_an_envelope_that_is_too_large_is_refused(client, endpoint, settings):
     assert post(client, [push()]).status_code == 413
 
 
+def test_an_envelope_just_below_the_limit_is_taken(client, endpoint, settings):
+    padding = {"request": {"useragent": "x" * (settings.NOTIFICATION_MAX_BYTES - 1000)}}
+    assert post(client, [push(**padding)]).status_code == 202
+
+
 def test_a_get_is_not_allowed(client, endpoint):
     assert client.get("/service/notifications/secret-token/").status_code == 405
 
