@@ -15,6 +15,8 @@ from targets.models import Endpoint
 
 # Harbor before 2.3 knew one way to flatten, and that is what a missing count still means.
 FLATTEN_ALL = -1
+# What Harbor calls the destination: of several, the first.
+FIRST_DESTINATION = {"dest_registry", "dest_namespace", "dest_namespace_replace_count"}
 RESOURCES = ("image", "artifact")
 
 
@@ -60,9 +62,14 @@ def _fill_trigger(rule: Rule, trigger: Mapping[str, Any] | None) -> None:
 
 
 def requested_targets(body: Mapping[str, Any], *, present: Sequence[TargetSpec]) -> list[TargetSpec]:
-    """Return where the rule writes to. Harbor's fields tell of the first place, so the others of `present` stay."""
-    if body.get("dest_registries"):
-        return [_target(item, registry_key="registry") for item in body["dest_registries"]]
+    """Return where the rule writes to. Harbor's fields tell of the first place, so the others of `present` stay.
+
+    Clients such as harborapi send back the whole of what GET gave with the fields changed that they know: a list
+    that says nothing new then stands back behind those.
+    """
+    listed = [_target(item, registry_key="registry") for item in body.get("dest_registries") or ()]
+    if listed and not (listed == list(present) and body.keys() >= FIRST_DESTINATION):
+        return listed
     return [_target(body, registry_key="dest_registry"), *present[1:]]
 
 

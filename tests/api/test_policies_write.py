@@ -203,6 +203,28 @@ def test_put_takes_back_what_get_gave(admin: ApiClient, remote: Endpoint):
     assert before | {"update_time": ""} == after | {"update_time": ""}
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_put_takes_harbors_fields_changed_in_what_get_gave(admin: ApiClient, remote: Endpoint, count: int):
+    places = [TargetSpec(remote.pk, "mirror", 1), TargetSpec(make_endpoint().pk, "second", 2)][:count]
+    rule = make_rule(targets=places)
+    path, other = f"{PATH}/{rule.pk}", make_endpoint()
+    changes = {"dest_registry": {"id": other.pk}, "dest_namespace": "other", "dest_namespace_replace_count": 0}
+    assert_empty(admin.put(path, admin.get(path).json() | changes))
+    assert _places(rule) == [
+        (other.pk, "other", 0),
+        *((p.endpoint_id, p.namespace, p.flatten_level) for p in places[1:]),
+    ]
+
+
+def test_put_takes_the_list_of_destinations_changed_in_what_get_gave(admin: ApiClient, remote: Endpoint):
+    rule = make_rule(targets=[TargetSpec(remote.pk, "mirror", 1)])
+    path = f"{PATH}/{rule.pk}"
+    shown = admin.get(path).json()
+    shown["dest_registries"][0]["dest_namespace"] = "listed"
+    assert_empty(admin.put(path, shown))
+    assert _places(rule) == [(remote.pk, "listed", 1)]
+
+
 def test_put_lifts_the_limit_to_a_project(admin: ApiClient, remote: Endpoint, local: Endpoint):
     rule = make_rule(project=make_project(endpoint=local))
     assert_empty(admin.put(f"{PATH}/{rule.pk}", _body(remote, project_id=None)))
