@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from projects.models import PROJECT_NAME_PATTERN
 from registry.kinds import find_kind
 from registry.reference import is_repository_name
-from replication.filters import FilterSpec, named_repositories
+from replication.filters import FilterSpec, accepts_repository, named_repositories
 from replication.mapping import MappingError, check_path, map_repository
 from replication.models import Rule, RuleFilter, Trigger
 from replication.patterns import PatternError, compile_pattern
@@ -129,7 +129,26 @@ def _one_target_errors(
             "targets": _("%(target)s is the source itself: choose another registry, or a namespace to copy into.")
             % {"target": endpoint.name}
         }
+    if _is_same_place(rule.source, endpoint) and _takes_its_own_copies(rule, filters, target):
+        return {
+            "targets": _(
+                "The rule would take its own copies in %(namespace)s for new images, run after run: flatten more "
+                "levels, or leave %(namespace)s out by a filter."
+            )
+            % {"namespace": target.namespace}
+        }
     return _mapping_errors(filters, target, endpoint)
+
+
+def _takes_its_own_copies(rule: Rule, filters: Sequence[FilterSpec], target: TargetSpec) -> bool:
+    """Say whether what the rule wrote would come deeper into its own namespace with each run.
+
+    A level that covers the whole namespace maps a copy onto itself. Filters are tried on one name only: a pattern
+    that picks names inside the namespace (`**/app`) is not found out.
+    """
+    covered = target.flatten_level < 0 or target.flatten_level > target.namespace.count("/")
+    namespace = rule.project.namespace if rule.project else ""
+    return not covered and accepts_repository(filters, f"{target.namespace}/app", namespace=namespace)
 
 
 def _is_same_place(source: Endpoint, target: Endpoint) -> bool:

@@ -1,5 +1,7 @@
 """Rules and runs: what is stored, what is refused and in which words."""
 
+from contextlib import nullcontext
+
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
@@ -111,7 +113,32 @@ def test_a_rule_onto_itself_is_refused_by_row_and_by_address():
     for endpoint in (source, twin):
         with pytest.raises(ValidationError, match="is the source itself"):
             save(targets=[TargetSpec(endpoint.pk)])
-    assert save(targets=[TargetSpec(source.pk, "copies", 0)]).pk
+    assert save(targets=[TargetSpec(source.pk, "copies", 1)]).pk
+
+
+@pytest.mark.parametrize(
+    ("place", "level", "filters", "grows"),
+    [
+        ("copies", 0, (), True),
+        ("copies/of", 1, (), True),
+        ("copies", 0, (FilterSpec("name", "**"),), True),
+        ("copies", 1, (), False),
+        ("copies", -1, (), False),
+        ("copies", 0, (FilterSpec("name", "library/**"),), False),
+        ("copies", 0, (FilterSpec("name", "copies/**", "excludes"),), False),
+    ],
+)
+def test_a_rule_that_would_copy_its_own_copies_is_refused(place, level, filters, grows):
+    source = make_local_endpoint()
+    with pytest.raises(ValidationError, match="its own copies") if grows else nullcontext():
+        save(source=source, filters=filters, targets=[TargetSpec(source.pk, place, level)])
+
+
+def test_a_project_keeps_a_rule_from_its_own_copies():
+    project = make_project(name="test")
+    assert save(project=project, targets=[TargetSpec(project.endpoint_id, "copies", 0)]).pk
+    with pytest.raises(ValidationError, match="its own copies"):
+        save(project=project, targets=[TargetSpec(project.endpoint_id, "test/copies", 0)])
 
 
 def test_a_level_that_no_named_repository_has_is_refused_early():
