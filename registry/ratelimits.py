@@ -47,6 +47,8 @@ def _allowance_pause(headers: Mapping[str, str]) -> Pause | None:
     when. A hundredth is left over: other clients share an address's allowance. GitLab's headers of the same names carry
     no window and mean a rate per minute; they are not looked at.
     """
+    if "ratelimit-remaining" not in headers:
+        return None
     left = _COUNT_AND_WINDOW.fullmatch(headers.get("ratelimit-remaining", ""))
     limit = _COUNT_AND_WINDOW.fullmatch(headers.get("ratelimit-limit", ""))
     if left is None or limit is None:

@@ -1,4 +1,4 @@
-"""The form of an endpoint: Harbor's fields, and the proxy that some networks need."""
+"""The form of an endpoint: Harbor's fields, the proxy that some networks need, and limits."""
 
 from typing import Any
 
@@ -11,6 +11,23 @@ from registry.reference import normalise_registry_url
 from targets.clients import endpoint_settings
 from targets.models import Endpoint
 
+# What a positive column holds.
+MOST = 2**31 - 1
+
+
+class LimitField(forms.IntegerField):
+    """A limit: a positive whole number, or nothing for none."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            required=False,
+            min_value=1,
+            max_value=MOST,
+            error_messages={"min_value": _("A limit is at least 1. Leave it empty for no limit.")},
+            widget=forms.NumberInput(attrs={"inputmode": "numeric", "step": 1}),
+            **options,
+        )
+
 
 class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]  # no type arguments at run time
     """A new or changed endpoint. The stored secret is never sent to the browser."""
@@ -20,6 +37,15 @@ class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]  # no type argume
         required=False,
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+    max_connections = LimitField(
+        label=_("Connections at most"), help_text=_("Of all workers together. Empty: no limit.")
+    )
+    requests_per_second = LimitField(
+        label=_("Requests per second"), help_text=_("Of all workers together. Empty: no limit.")
+    )
+    kilobits_per_second = LimitField(
+        label=_("Bandwidth in kbit/s"), help_text=_("Reading and writing, all workers together. Empty: no limit.")
     )
 
     class Meta:
@@ -34,6 +60,9 @@ class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]  # no type argume
             "verify_tls",
             "ca_certificate",
             "proxy_url",
+            "max_connections",
+            "requests_per_second",
+            "kilobits_per_second",
         ]
         labels = {
             "kind": _("Provider"),

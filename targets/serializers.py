@@ -7,10 +7,12 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from harborsync.lib.api.fields import MASKED_SECRET, IdField, TimeField
+from harborsync.lib.api.fields import INT32_MAX, MASKED_SECRET, IdField, TimeField
 from targets.identity import api_id
 from targets.models import Endpoint
 
+# What takes a limit away: null leaves it as it is.
+NO_LIMIT = -1
 CREDENTIAL_TYPES = Endpoint.CredentialKind.values
 
 
@@ -47,6 +49,15 @@ class RegistrySerializer(serializers.Serializer[Endpoint]):
     )
     checked_time = TimeField(source="checked_at", help_text="When it was last asked. HarborSync's own field.")
     proxy_url = serializers.CharField(help_text="HTTP proxy on the way to it. HarborSync's own field.")
+    max_connections = serializers.IntegerField(
+        help_text="Connections of all workers together; null: no limit. HarborSync's own field."
+    )
+    requests_per_second = serializers.IntegerField(
+        help_text="Requests of all workers together; null: no limit. HarborSync's own field."
+    )
+    kilobits_per_second = serializers.IntegerField(
+        help_text="Reading and writing of all workers together; null: no limit. HarborSync's own field."
+    )
 
     def to_representation(self, endpoint: Endpoint) -> dict[str, Any]:
         """Return the registry; a certificate that is not set is left out (API contract, section 5)."""
@@ -101,6 +112,22 @@ class ProxyUrlField(serializers.CharField):
         return text
 
 
+class LimitField(serializers.IntegerField):
+    """A limit in a request: a positive whole number, or -1 for none (as with Harbor's quotas)."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_value=INT32_MAX, required=False, allow_null=True, **options)
+
+    def to_internal_value(self, data: Any) -> int:
+        """Return the number. Whoever writes 0 or 2.5 is told what a limit can be."""
+        if isinstance(data, bool):
+            self.fail("invalid")
+        number = super().to_internal_value(data)
+        if number != NO_LIMIT and number < 1:
+            raise serializers.ValidationError("a limit is a positive whole number, or -1 for none")
+        return number
+
+
 class RegistryCreateSerializer(serializers.Serializer[Endpoint]):
     """A registry to be created. It is stored even when it cannot be reached: its status then says so."""
 
@@ -120,6 +147,13 @@ class RegistryCreateSerializer(serializers.Serializer[Endpoint]):
     insecure = serializers.BooleanField(required=False, allow_null=True)
     ca_certificate = serializers.CharField(required=False, allow_null=True, allow_blank=True)
     proxy_url = ProxyUrlField(required=False, allow_null=True, allow_blank=True, max_length=512)
+    max_connections = LimitField(help_text="Connections of all workers together; -1: no limit. HarborSync's own field.")
+    requests_per_second = LimitField(
+        help_text="Requests of all workers together; -1: no limit. HarborSync's own field."
+    )
+    kilobits_per_second = LimitField(
+        help_text="Reading and writing of all workers together; -1: no limit. HarborSync's own field."
+    )
 
 
 class RegistryUpdateSerializer(serializers.Serializer[Endpoint]):
@@ -144,6 +178,13 @@ class RegistryUpdateSerializer(serializers.Serializer[Endpoint]):
     insecure = serializers.BooleanField(required=False, allow_null=True)
     ca_certificate = serializers.CharField(required=False, allow_null=True, allow_blank=True)
     proxy_url = ProxyUrlField(required=False, allow_null=True, allow_blank=True, max_length=512)
+    max_connections = LimitField(help_text="Connections of all workers together; -1: no limit. HarborSync's own field.")
+    requests_per_second = LimitField(
+        help_text="Requests of all workers together; -1: no limit. HarborSync's own field."
+    )
+    kilobits_per_second = LimitField(
+        help_text="Reading and writing of all workers together; -1: no limit. HarborSync's own field."
+    )
 
 
 class RegistryPingSerializer(serializers.Serializer[Endpoint]):

@@ -17,7 +17,7 @@ from harborsync.lib.api.queries import Column, Kind, filter_rows, sort_rows
 from harborsync.lib.api.views import ApiView, checked_body, path_id
 from targets.identity import LOCAL_ID, endpoint_with_api_id
 from targets.models import Endpoint
-from targets.serializers import RegistryCreateSerializer, RegistrySerializer, RegistryUpdateSerializer
+from targets.serializers import NO_LIMIT, RegistryCreateSerializer, RegistrySerializer, RegistryUpdateSerializer
 from targets.services import EndpointInUse, check_endpoint, delete_endpoint, save_endpoint
 
 # Credentials and certificates cannot be asked for (API contract, section 4.2).
@@ -42,6 +42,7 @@ FIELDS = {
     "ca_certificate": "ca_certificate",
     "proxy_url": "proxy_url",
 }
+LIMITS = ("max_connections", "requests_per_second", "kilobits_per_second")
 
 
 def registry_or_404(number: int) -> Endpoint:
@@ -69,6 +70,9 @@ def assign(endpoint: Endpoint, body: dict[str, Any]) -> None:
     for key, field in FIELDS.items():
         if body.get(key) is not None and not (key == "credential_type" and not body[key]):
             setattr(endpoint, field, body[key])
+    for limit in LIMITS:
+        if body.get(limit) is not None:
+            setattr(endpoint, limit, None if body[limit] == NO_LIMIT else body[limit])
     if body.get("insecure") is not None:
         endpoint.verify_tls = not body["insecure"]
 

@@ -116,7 +116,9 @@ class EndpointGate:
         longest = None if is_begun else LONGEST_WAIT_SECONDS
         seconds = self.ledger.take_turn(requests_per_second=rate, longest_wait_seconds=longest)
         if seconds < 0:
-            raise _sent_away(attempt, _spread(-seconds), f"its limit of {rate} requests per second is used up")
+            raise _sent_away(
+                attempt, _spread(-seconds), f"the requests per second set for this registry ({rate}) are used up"
+            )
         self.sleep(seconds, check_stop)
 
     def _await_connection(self, permit: "EndpointPermit", attempt: str, *, is_begun: bool) -> None:
@@ -127,7 +129,9 @@ class EndpointGate:
         while not permit.take_connection(connections):
             if not is_begun and self.clock() >= until:
                 seconds = _CONNECTION_RETURN_SECONDS * random.uniform(0.5, 1.5)  # noqa: S311
-                raise _sent_away(attempt, seconds, f"its limit of {connections} connections is used up")
+                raise _sent_away(
+                    attempt, seconds, f"the connections set for this registry ({connections}) are all in use"
+                )
             self.sleep(_SLICE_SECONDS, permit.check_stop)
 
 

@@ -7,12 +7,13 @@ from email.utils import format_datetime
 import pytest
 from django.utils import timezone
 
-from registry.testkit import known_faults
+from registry.testkit import MemoryRegistry, known_faults
 from registry.testkit.faults import Fault
 from replication.filters import FilterSpec
 from replication.models import Status
 from replication.services import stop_execution
 from targets.limits import gate_for
+from tests.factories import make_endpoint
 from tests.replication.test_drain import drain_until_finished
 from tests.web.reading import text_of
 
@@ -173,6 +174,18 @@ def test_few_connections_are_enough(pair, run, connections):
     execution = drain_until_finished(run(pair.make_rule()), seconds=60)
     assert execution.status == Status.SUCCEEDED
     assert pair.target.tags("test/app") == digests
+
+
+def test_one_connection_each_is_enough_for_several_targets(pair, run):
+    digests = {tag: pair.source.add_image("test/app", tag, layer_sizes=[300_000, 2000, 30]) for tag in ("v1", "v2")}
+    with MemoryRegistry() as third:
+        other = make_endpoint(url=third.url)
+        for endpoint in (pair.source_endpoint, pair.target_endpoint, other):
+            endpoint.max_connections = 1
+            endpoint.save()
+        execution = drain_until_finished(run(pair.make_rule(targets=[pair.target_endpoint, other])), seconds=200)
+        assert third.tags("test/app") == pair.target.tags("test/app") == digests
+    assert execution.status == Status.SUCCEEDED
 
 
 def test_bandwidth_is_kept(pair, run):
