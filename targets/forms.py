@@ -60,6 +60,7 @@ class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]  # no type argume
             "verify_tls",
             "ca_certificate",
             "proxy_url",
+            "is_local",
             "max_connections",
             "requests_per_second",
             "kilobits_per_second",
@@ -73,11 +74,13 @@ class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]  # no type argume
             "verify_tls": _("Verify Remote Cert"),
             "ca_certificate": _("CA Certificate"),
             "proxy_url": _("Proxy URL"),
+            "is_local": _("Local registry"),
         }
         help_texts = {
             "verify_tls": _("Uncheck it for a registry with a self-signed or untrusted certificate."),
             "ca_certificate": _("PEM text of an authority to trust beside those of the system."),
             "proxy_url": _("Only for a registry that is reached through an HTTP proxy."),
+            "is_local": _("Projects are in it, push-based rules copy from it, and the API calls it registry 0."),
         }
         widgets = {
             "description": forms.Textarea(attrs={"rows": 2}),

@@ -26,6 +26,16 @@ def form_values(**overrides):
     }
 
 
+def test_a_registry_can_be_made_the_local_one_and_a_second_cannot(administrator):
+    administrator.post("/registries/new/", form_values(is_local="on"))
+    assert Endpoint.objects.local().name == "mirror"
+
+    text = text_of(administrator.post("/registries/new/", form_values(name="other", is_local="on")))
+
+    assert "mirror is the local registry already" in text
+    assert Endpoint.objects.count() == 1
+
+
 def test_grid_shows_health_with_its_reason_and_what_uses_a_registry(administrator):
     endpoint = make_endpoint(name="mirror", health="unhealthy", health_reason="The password was refused.")
     make_rule(targets=[endpoint])
