@@ -79,7 +79,10 @@ class Endpoint(models.Model):
         ordering = ["name"]
         constraints = [
             models.UniqueConstraint(
-                fields=["is_local"], condition=models.Q(is_local=True), name="at_most_one_local_endpoint"
+                fields=["is_local"],
+                condition=models.Q(is_local=True),
+                name="at_most_one_local_endpoint",
+                violation_error_message=_("Another registry is the local one already; there can be only one."),
             ),
             models.CheckConstraint(condition=~models.Q(name=""), name="endpoint_name_is_not_empty"),
             models.CheckConstraint(condition=~models.Q(url=""), name="endpoint_url_is_not_empty"),

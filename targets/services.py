@@ -74,9 +74,6 @@ def _validate(endpoint: Endpoint) -> None:
         )
     if endpoint.proxy_url and not _is_web_address(endpoint.proxy_url):
         errors["proxy_url"] = _("A proxy URL looks like http://proxy.example.com:3128.")
-    other = Endpoint.objects.exclude(pk=endpoint.pk).local() if endpoint.is_local else None
-    if other is not None:
-        errors["is_local"] = _("%(name)s is the local registry already; there is one.") % {"name": other.name}
     if errors:
         raise ValidationError(errors)
     endpoint.full_clean(exclude=["secret_encrypted", "notification_token_encrypted", "notification_token_hash"])

@@ -32,7 +32,7 @@ def test_a_registry_can_be_made_the_local_one_and_a_second_cannot(administrator)
 
     text = text_of(administrator.post("/registries/new/", form_values(name="other", is_local="on")))
 
-    assert "mirror is the local registry already" in text
+    assert "there can be only one" in text
     assert Endpoint.objects.count() == 1
 
 
