@@ -80,7 +80,7 @@ class Readings:
         """Return a reading that nobody knows of yet."""
         return Reading(source, offset, size_bytes=blob.size_bytes, stall_seconds=self._stall_seconds, stop=self._stop)
 
-    def await_start(self, gathering: _Gathering, share: Share, digest: str, halt: Halt) -> None:
+    def await_start(self, gathering: _Gathering, digest: str, halt: Halt) -> None:
         """Wait until the reading begins; whoever finds first that nobody is missing begins it."""
         with self._changed:
             while not gathering.has_begun:
@@ -97,7 +97,7 @@ class Readings:
                 self._changed.wait(min(left_seconds, _LOOK_SECONDS))
             else:
                 return
-        gathering.reading.begin(share)
+        gathering.reading.begin()
 
 
 class Reader:
@@ -169,12 +169,12 @@ class Reader:
             followed = self._followed.get(blob.digest) or self._readings.source_of(blob)
             reading = self._readings.alone(followed, blob, offset)
             reading.join(share)
-            begin = partial(reading.begin, share)
+            begin = reading.begin
         else:
             gathering = self._readings.enter(blob, share)
             reading = gathering.reading
             self.decline(blob.digest)
-            begin = partial(self._readings.await_start, gathering, share, blob.digest, self._halt)
+            begin = partial(self._readings.await_start, gathering, blob.digest, self._halt)
         with self._lock:
             self._shares[share] = reading
             # Hash states belong to the bytes that this target was given, not to those of another reading.
