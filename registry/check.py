@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
+from registry.challenge import parse_challenges
 from registry.client import RegistryClient
 from registry.client.exchange import Exchange
 from registry.client.listings import iterate_repositories
@@ -81,6 +82,7 @@ class _Check:
     connection: Connection
     push_repository: str
     _wants_login: bool = field(default=False, init=False)
+    _wants_password: bool = field(default=False, init=False)
 
     @property
     def _exchange(self) -> Exchange:
@@ -164,6 +166,8 @@ class _Check:
         if answer.status not in (200, 401, 403):
             raise refusal.error()
         self._wants_login = answer.status != 200
+        schemes = {challenge.scheme for challenge in parse_challenges(answer.headers.getlist("WWW-Authenticate"))}
+        self._wants_password = self._wants_login and schemes == {"basic"}
         return CheckStep("registry", "ok", "A registry answers")
 
     def _auth(self) -> CheckStep:
@@ -176,6 +180,8 @@ class _Check:
         except (AuthError, DeniedError) as error:
             if username:
                 raise
+            if self._wants_password:  # with HTTP Basic nothing is public; a token server gives tokens to nobody too
+                raise AuthError("The registry asks for a user name and password, and none is set") from error
             message = "No user name is set: only what is public can be read"
             return CheckStep("auth", "warning", message, error.code)
         return CheckStep("auth", "ok", f"Logged in as {username}" if username else "Anonymous access is allowed")

@@ -79,6 +79,7 @@ class ExecutionSerializer(serializers.Serializer[Execution]):
     bytes_total = serializers.IntegerField(help_text=OWN)
     bytes_done = serializers.IntegerField(help_text=f"Of bytes_total; never goes back. {OWN}")
     bytes_copied = serializers.IntegerField(help_text=f"What really travelled. {OWN}")
+    requests = serializers.IntegerField(help_text=f"HTTP requests to both registries. {OWN}")
     bytes_mounted = serializers.IntegerField(help_text=OWN)
     bytes_present = serializers.IntegerField(help_text=OWN)
 
@@ -139,6 +140,7 @@ class TaskSerializer(serializers.Serializer[Task]):
     bytes_total = serializers.IntegerField(help_text=OWN)
     bytes_done = serializers.IntegerField(help_text=f"Of bytes_total; never goes back. {OWN}")
     bytes_copied = serializers.IntegerField(help_text=f"What really travelled. {OWN}")
+    requests = serializers.IntegerField(help_text=f"HTTP requests to both registries. {OWN}")
 
     @extend_schema_field({"type": "string", "enum": TASK_WORDS})
     def get_status(self, task: Task) -> str:

@@ -122,6 +122,7 @@ def check_endpoint(endpoint: Endpoint) -> list[CheckStep]:
         "health_code": (failed.code if failed else "")[:32],
         "health_reason": failed.message if failed else "",
         "checked_at": timezone.now(),
+        "check_requested_at": timezone.now(),
     }
     if endpoint.health != found["health"]:
         logger.info("endpoint.health endpoint=%s health=%s code=%s", endpoint.pk, found["health"], found["health_code"])

@@ -150,6 +150,7 @@ class ListingWork:
             self.context.recorder.log(f"{repositories} for {count_of(len(self._targets), 'target', 'targets')}.")
         if count > 1:
             doorbell.ring(self.execution.pk, workers=settings.DRAINS_PER_EXECUTION - 1)
+        self.context.recorder.flush()  # before the line that tells of the end
         close_execution(self.execution.pk)
 
     def _nothing_line(self) -> str:

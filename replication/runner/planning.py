@@ -140,6 +140,7 @@ class PlanningWork:
         self._log(task, planned, unchanged)
         if len(planned) > WORTH_RINGING:
             doorbell.ring(task.execution_id, workers=settings.DRAINS_PER_EXECUTION - 1)
+        self.context.recorder.flush()  # before the line that tells of the end
         close_task(task.pk)
 
     def _remember(self, task: Task, unchanged: Mapping[str, str]) -> None:

@@ -47,8 +47,13 @@ def test_wrong_credentials_fail_at_that_step(auth):
         assert failing_step(check(registry.url, username="alice", password="x")) == ("auth", "unauthorized")
 
 
-def test_no_credentials_where_some_are_wanted_is_a_warning():
+def test_no_password_where_one_is_wanted_fails_as_nothing_is_public_there():
     with MemoryRegistry(auth="basic", **LOGIN) as registry:
+        assert failing_step(check(registry.url)) == ("auth", "unauthorized")
+
+
+def test_no_credentials_where_tokens_are_given_is_a_warning():
+    with MemoryRegistry(auth="bearer", **LOGIN) as registry:
         found = check(registry.url)
 
     assert found["auth"] == ("warning", "unauthorized")

@@ -145,6 +145,10 @@ def test_a_wrong_password_a_web_page_and_nobody_are_told_apart():
         endpoint = make_endpoint(url=registry.url, access_key="robot", secret="wrong")
         check_endpoint(endpoint)
         assert (endpoint.health_code, endpoint.health) == ("unauthorized", Endpoint.Health.UNHEALTHY)
+    with MemoryRegistry(auth="basic", username="robot", password="right") as registry:
+        nameless = make_endpoint(url=registry.url)
+        check_endpoint(nameless)
+        assert (nameless.health_code, nameless.health) == ("unauthorized", Endpoint.Health.UNHEALTHY)
     with MemoryRegistry() as registry:
         registry.faults.add(known_faults.html_instead_of_json(times=None))
         page = make_endpoint(url=registry.url)
