@@ -3,6 +3,8 @@
 Harbor's words for states are made here and nowhere else.
 """
 
+from typing import Any
+
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -48,7 +50,24 @@ class StartExecutionSerializer(serializers.Serializer[Execution]):
     policy_id = IdField()
 
 
-class ExecutionSerializer(serializers.Serializer[Execution]):
+class ProgressSerializer(serializers.Serializer[Any]):
+    """The counters that executions and tasks have in common; all of HarborSync's own."""
+
+    transfers_total = serializers.IntegerField(help_text=f"Artifacts to copy or delete. {OWN}")
+    transfers_succeeded = serializers.IntegerField(help_text=OWN)
+    transfers_failed = serializers.IntegerField(help_text=OWN)
+    transfers_skipped = serializers.IntegerField(help_text=OWN)
+    transfers_stopped = serializers.IntegerField(help_text=OWN)
+    tags_unchanged = serializers.IntegerField(help_text=f"Tags that were in step already. {OWN}")
+    bytes_total = serializers.IntegerField(help_text=OWN)
+    bytes_done = serializers.IntegerField(help_text=f"Of bytes_total; never goes back. {OWN}")
+    bytes_copied = serializers.IntegerField(help_text=f"What really travelled. {OWN}")
+    bytes_mounted = serializers.IntegerField(help_text=OWN)
+    bytes_present = serializers.IntegerField(help_text=OWN)
+    requests = serializers.IntegerField(help_text=f"HTTP requests to both registries. {OWN}")
+
+
+class ExecutionSerializer(ProgressSerializer):
     """A run as it is shown. The counters without prefix count tasks, that is repositories."""
 
     id = serializers.IntegerField(source="pk")
@@ -70,18 +89,6 @@ class ExecutionSerializer(serializers.Serializer[Execution]):
     is_stopping = serializers.BooleanField(help_text=OWN)
     is_retrying = serializers.BooleanField(help_text=OWN)
     attempts = serializers.IntegerField(help_text=f"Attempts at listing the source. {OWN}")
-    transfers_total = serializers.IntegerField(help_text=f"Artifacts to copy or delete. {OWN}")
-    transfers_succeeded = serializers.IntegerField(help_text=OWN)
-    transfers_failed = serializers.IntegerField(help_text=OWN)
-    transfers_skipped = serializers.IntegerField(help_text=OWN)
-    transfers_stopped = serializers.IntegerField(help_text=OWN)
-    tags_unchanged = serializers.IntegerField(help_text=f"Tags that were in step already. {OWN}")
-    bytes_total = serializers.IntegerField(help_text=OWN)
-    bytes_done = serializers.IntegerField(help_text=f"Of bytes_total; never goes back. {OWN}")
-    bytes_copied = serializers.IntegerField(help_text=f"What really travelled. {OWN}")
-    requests = serializers.IntegerField(help_text=f"HTTP requests to both registries. {OWN}")
-    bytes_mounted = serializers.IntegerField(help_text=OWN)
-    bytes_present = serializers.IntegerField(help_text=OWN)
 
     @extend_schema_field(OpenApiTypes.INT64)
     def get_policy_id(self, execution: Execution) -> int:
@@ -112,7 +119,7 @@ class ExecutionSerializer(serializers.Serializer[Execution]):
         return to_harbor_time(execution.created_at)
 
 
-class TaskSerializer(serializers.Serializer[Task]):
+class TaskSerializer(ProgressSerializer):
     """One source repository to one destination."""
 
     id = serializers.IntegerField(source="pk")
@@ -131,16 +138,6 @@ class TaskSerializer(serializers.Serializer[Task]):
     reason = serializers.CharField(help_text=f"The same as a sentence. {OWN}")
     is_retrying = serializers.BooleanField(help_text=OWN)
     attempts = serializers.IntegerField(help_text=f"Attempts at planning. {OWN}")
-    transfers_total = serializers.IntegerField(help_text=f"Artifacts to copy or delete. {OWN}")
-    transfers_succeeded = serializers.IntegerField(help_text=OWN)
-    transfers_failed = serializers.IntegerField(help_text=OWN)
-    transfers_skipped = serializers.IntegerField(help_text=OWN)
-    transfers_stopped = serializers.IntegerField(help_text=OWN)
-    tags_unchanged = serializers.IntegerField(help_text=f"Tags that were in step already. {OWN}")
-    bytes_total = serializers.IntegerField(help_text=OWN)
-    bytes_done = serializers.IntegerField(help_text=f"Of bytes_total; never goes back. {OWN}")
-    bytes_copied = serializers.IntegerField(help_text=f"What really travelled. {OWN}")
-    requests = serializers.IntegerField(help_text=f"HTTP requests to both registries. {OWN}")
 
     @extend_schema_field({"type": "string", "enum": TASK_WORDS})
     def get_status(self, task: Task) -> str:
