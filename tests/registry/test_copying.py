@@ -354,8 +354,9 @@ def test_a_corrupted_source_stores_nothing_and_tags_nothing(source, target, copy
 
 def test_a_source_that_breaks_in_between_is_resumed(source, target, copy):
     digest = source.add_image("team/app", "1", layer_sizes=[2_000_000])
-    source.faults.add(known_faults.truncated_body(1_000_000))
-    source.faults.add(known_faults.reset_download(500_000))
+    layer = manifest_of(source, digest)["layers"][0]["digest"]
+    source.faults.add(known_faults.truncated_body(1_000_000, pattern=layer))
+    source.faults.add(known_faults.reset_download(500_000, pattern=layer))
 
     copy(digest, "1")
 
@@ -366,6 +367,7 @@ def test_events_add_up(source, target, copy, monkeypatch):
     monkeypatch.setattr("registry.client.uploads._PAUSE_SECONDS", 0.001)
     digest = source.add_image("team/app", "1", layer_sizes=[5_000_000, 700_000])
     target.faults.add(known_faults.reset_upload(2_000_000))
+    target.faults.add(known_faults.session_lost(method="GET"))  # so that what was told has to be taken back
     events = []
 
     copy(digest, "1", events=events, options=CopyOptions(parallel_blobs=1))  # so that the largest meets the fault
@@ -436,7 +438,8 @@ class _Calling(list):
 
 def test_a_stop_wakes_a_thread_that_waits_for_a_stalled_source(source, target, copy):
     digest = source.add_image("team/app", "1", layer_sizes=[2_000_000])
-    source.faults.add(known_faults.stalled(20, after_bytes=1_000_000))
+    layer = manifest_of(source, digest)["layers"][0]["digest"]
+    source.faults.add(known_faults.stalled(20, after_bytes=1_000_000, pattern=layer))
     stop = threading.Event()
     timer = threading.Timer(0.5, stop.set)
     timer.start()
