@@ -12,10 +12,10 @@ from typing import TypeVar
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F, Model, Q, QuerySet
+from django.db.models import Exists, F, Model, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
 
-from replication.models import Execution, Status, Task, Transfer, released
+from replication.models import OPEN, Execution, Operation, Status, Task, Transfer, released
 
 # Work that workers die of (out of memory, a bug of ours) must not kill them one after another for ever.
 LOSSES_AT_MOST = 5
@@ -56,7 +56,7 @@ def claim_repository(execution_id: int, *, worker: str, now: datetime) -> list[T
 
 def claim_artifact(execution_id: int, *, worker: str, now: datetime) -> list[Transfer]:
     """Take one artifact of one source repository, for all its targets that are due; empty when there is none."""
-    waiting = Transfer.objects.filter(due(now), execution_id=execution_id)
+    waiting = _claimable_transfers(execution_id, now)
     if not waiting.exists():  # spares SQLite the write lock
         return []
     with transaction.atomic():
@@ -69,6 +69,17 @@ def claim_artifact(execution_id: int, *, worker: str, now: datetime) -> list[Tra
             task__source_repository=first.task.source_repository,
         )
         return _take(Transfer, _lock(siblings.order_by("id")), worker=worker, now=now)
+
+
+def _claimable_transfers(execution_id: int, now: datetime) -> QuerySet[Transfer]:
+    """Return what is due; a deletion only when all copies to its repository are over.
+
+    A tag that moves on must have moved before what it pointed at is deleted: registries that delete by digest would
+    take it along.
+    """
+    copies = Transfer.objects.filter(task=OuterRef("task"), operation=Operation.COPY, status__in=OPEN)
+    may_go = ~Q(operation=Operation.DELETION) | ~Exists(copies)
+    return Transfer.objects.filter(due(now), may_go, execution_id=execution_id)
 
 
 def _lock(rows: "QuerySet[Row]") -> "QuerySet[Row]":
@@ -111,7 +122,7 @@ def renew(worker: str, now: datetime) -> None:
 def is_claimable(execution_id: int, now: datetime) -> bool:
     """Say whether an execution has anything that a worker could take now."""
     return (
-        Transfer.objects.filter(due(now), execution_id=execution_id).exists()
+        _claimable_transfers(execution_id, now).exists()
         or Task.objects.filter(due(now), execution_id=execution_id, planned_at__isnull=True).exists()
         or Execution.objects.filter(due(now), pk=execution_id, listed_at__isnull=True).exists()
     )

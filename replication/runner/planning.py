@@ -62,11 +62,14 @@ class PlanningWork:
             return trusted_digests(task.target_id, task.target_repository)
         scope = Scope.from_json(task.scope)
         rows = SyncState.objects.filter(endpoint=task.target_id, repository=task.target_repository)
-        rows = rows.filter(Q(tag__in=scope.tags) | Q(digest__in=scope.deleted_digests))
-        return dict(rows.values_list("tag", "digest"))
+        meant = Q(tag__in=scope.tags) | Q(digest__in=scope.deleted_digests)
+        if self.context.spec.deletion:
+            # Some registries delete by digest only: a tag that went before had to stay until its siblings go as well.
+            meant |= Q(digest__in=rows.filter(tag__in=scope.tags).values("digest"))
+        return dict(rows.filter(meant).values_list("tag", "digest"))
 
     def _tags(self) -> list[str] | None:
-        """Return the tags to look at: those that events named, and those that had a deleted digest; None: all."""
+        """Return the tags to look at: those that events named, and those known with such a digest; None: all."""
         if self.tasks[0].scope is None:
             return None
         scope = Scope.from_json(self.tasks[0].scope)

@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from registry.testkit import Fault, known_faults
+from registry.testkit import BuiltManifest, Fault, known_faults
 from registry.testkit.known_faults import MANIFEST
 from replication.models import Status, SyncState, Trigger
 from replication.plan import Scope
@@ -53,6 +53,54 @@ def test_a_deletion_that_meets_a_fault(make_pair, case, tag_delete):
     case.outcome.check(pair, execution)
     assert pair.target.tags("test/app")["v2"] == kept
     assert_sound(pair, execution)
+
+
+def alias(registry, digest, tag):
+    """Give a stored manifest another tag."""
+    stored = registry.manifests("test/app")[digest]
+    registry.add_manifest("test/app", tag, BuiltManifest(stored.media_type, stored.content))
+
+
+@pytest.fixture
+def two_tags_of_one_digest(pair):
+    """Give a rule that has replicated v1 and v2, both the same image, to a target that deletes by digest only."""
+    digest = pair.source.add_image("test/app", "v1")
+    alias(pair.source, digest, "v2")
+    rule = pair.make_rule(deletion=True, trigger=Trigger.EVENT_BASED)
+    replicate(rule)
+
+    def tell(**scope):
+        execution = replicate(rule, trigger=Trigger.EVENT_BASED, scope=[Scope("test/app", **scope)])
+        assert_sound(pair, execution)
+
+    return digest, tell
+
+
+def test_tags_of_one_digest_that_go_one_after_the_other_are_all_gone_in_the_end(pair, two_tags_of_one_digest):
+    digest, tell = two_tags_of_one_digest
+    pair.source.remove_tag("test/app", "v1")
+    tell(tags=("v1",))
+    assert pair.target.tags("test/app") == {"v1": digest, "v2": digest}
+    pair.source.remove_tag("test/app", "v2")
+    tell(tags=("v2",))
+    assert pair.target.tags("test/app") == {}
+
+
+def test_a_tag_that_had_to_stay_goes_when_its_sibling_moves_on(pair, two_tags_of_one_digest):
+    _, tell = two_tags_of_one_digest
+    pair.source.remove_tag("test/app", "v1")
+    tell(tags=("v1",))
+    newer = pair.source.add_image("test/app", "v2", layer_sizes=[500_000])
+    tell(tags=("v2",))
+    assert pair.target.tags("test/app") == {"v2": newer}
+
+
+def test_a_tag_moves_on_before_what_it_pointed_at_is_deleted(pair, two_tags_of_one_digest):
+    digest, tell = two_tags_of_one_digest
+    newer = pair.source.add_image("test/app", "v1", layer_sizes=[500_000])
+    pair.source.store.delete_manifest("test/app", digest)
+    tell(tags=("v1",), deleted_digests=(digest,))
+    assert pair.target.tags("test/app") == {"v1": newer}
 
 
 @pytest.mark.parametrize(
