@@ -11,7 +11,7 @@ from targets.limits.gate import EndpointGate, Limits
 from targets.limits.ledger import Ledger
 from targets.models import Endpoint
 
-__all__ = ["EndpointGate", "Limits", "gate_for", "ledger_name", "limits_of"]
+__all__ = ["EndpointGate", "Limits", "forget_gates", "gate_for", "ledger_name", "limits_of"]
 
 # Row id → (what the gate was made for, gate).
 _gates: dict[int, tuple[tuple[str, str, Limits], EndpointGate]] = {}
@@ -45,11 +45,11 @@ def limits_of(endpoint: Endpoint) -> Limits:
     )
 
 
-def _forget_gates() -> None:
-    """In a forked child another thread's lock would never be released: begin anew."""
+def forget_gates() -> None:
+    """Begin anew: in a forked child another thread's lock would never be released; in tests time has passed."""
     global _lock  # noqa: PLW0603
     _gates.clear()
     _lock = threading.Lock()
 
 
-os.register_at_fork(after_in_child=_forget_gates)
+os.register_at_fork(after_in_child=forget_gates)

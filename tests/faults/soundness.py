@@ -38,7 +38,8 @@ def assert_sound(pair: Pair, execution: Execution, *, open_uploads: int = 0) -> 
     assert_whole(pair.target)
     assert_copies_are_there(pair, execution)
     assert_memory_is_true(pair)
-    assert pair.target.open_uploads == open_uploads, "upload sessions that are left open"
+    # At most: whether a session of a reset upload stays open depends on when the reset is noticed.
+    assert pair.target.open_uploads <= open_uploads, "upload sessions that are left open"
 
 
 def assert_nothing_is_stuck(execution: Execution) -> None:

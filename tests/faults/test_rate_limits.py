@@ -12,6 +12,7 @@ from replication.models import Execution, Status, Task, Transfer, Trigger
 from replication.plan import Scope
 from replication.runner import Drain
 from replication.services import start_execution
+from targets.limits import forget_gates
 from tests.factories import make_endpoint
 from tests.faults.soundness import assert_sound, finish
 
@@ -72,7 +73,8 @@ def assert_nothing_is_asked_before_its_time(pair, execution):
 
 
 def let_the_time_come(model):
-    """Put the row's clock forward."""
+    """Put the row's clock forward, and forget that the registry asked everybody to keep away."""
+    forget_gates()
     model.objects.filter(next_attempt_at__isnull=False).update(next_attempt_at=timezone.now())
 
 
