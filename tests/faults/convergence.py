@@ -9,6 +9,7 @@ import itertools
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -30,7 +31,9 @@ from tests.faults.soundness import assert_counters_agree, assert_nothing_is_stuc
 
 REPOSITORIES = ("test/app", "test/base", "other/app")
 TAGS = ("v1", "v2", "latest", "dev-1")
-VARIANTS = range(4)
+VARIANTS = range(3)
+A_REPOSITORY = st.sampled_from(REPOSITORIES[:1] * 4 + REPOSITORIES[1:])  # few places, so that much happens at each
+CONVERGE_AFTER_STEPS = 10
 DEATHS_AT_MOST = 3  # claims.LOSSES_AT_MOST deaths over one row end it
 
 SOURCE_FAULTS: dict[str, Callable[[], Fault]] = {
@@ -43,16 +46,18 @@ SOURCE_FAULTS: dict[str, Callable[[], Fault]] = {
     "closed connections": partial(Fault, action="close", times=2),
     "closed blobs": partial(Fault, action="close", path_pattern=BLOB, times=3),
 }
+# Where cancelling an upload fails as well, nothing can be done about the session that stays open.
+NOT_DELETE = "GET|HEAD|POST|PUT|PATCH"
 TARGET_FAULTS: dict[str, Callable[[], Fault]] = {
-    "server errors": partial(known_faults.server_errors, 2),
-    "rate limit": partial(known_faults.rate_limited, 1, retry_after=None),
+    "server errors": partial(known_faults.server_errors, 2, method=NOT_DELETE),
+    "rate limit": partial(known_faults.rate_limited, 1, retry_after=None, pattern=MANIFEST),
     "reset upload": partial(known_faults.reset_upload, 4),
     "lost session": known_faults.session_lost,
     "unknown blob": known_faults.blob_unknown,
     "server errors at manifests": partial(known_faults.server_errors, 3, method="PUT", pattern=MANIFEST),
-    "server errors at deletions": partial(known_faults.server_errors, 3, method="DELETE"),
-    "closed connections": partial(Fault, action="close", times=2),
-    "closed uploads": partial(Fault, action="close", path_pattern=UPLOADS, times=3),
+    "server errors at deletions": partial(known_faults.server_errors, 3, method="DELETE", pattern=MANIFEST),
+    "closed connections": partial(Fault, action="close", method=NOT_DELETE, times=2),
+    "closed uploads": partial(Fault, action="close", method=NOT_DELETE, path_pattern=UPLOADS, times=3),
 }
 
 
@@ -62,6 +67,12 @@ def build(variant: int) -> list[BuiltManifest]:
         return [build_image([f"layer of variant {variant}\n".encode(), b"a layer that all have\n"])]
     children = [build_image([f"for {platform}\n".encode()], platform=platform) for platform in ("linux/a", "linux/b")]
     return [*children, build_index(children)]
+
+
+def let_the_time_come() -> None:
+    """Have no retry wait."""
+    for model in (Execution, Task, Transfer):
+        model.objects.filter(next_attempt_at__isnull=False).update(next_attempt_at=timezone.now())
 
 
 class Convergence(RuleBasedStateMachine):
@@ -74,6 +85,8 @@ class Convergence(RuleBasedStateMachine):
         self.numbers = itertools.count()
         self.undelivered: list[dict[str, Any]] = []
         self.theirs: dict[tuple[str, str], str] = {}
+        self.deaths = 0
+        self.steps = 0
 
     @initialize(tag_delete=st.booleans())
     def begin(self, tag_delete: bool) -> None:
@@ -90,39 +103,53 @@ class Convergence(RuleBasedStateMachine):
             filters=[FilterSpec("name", "test/**"), FilterSpec("tag", "dev-*", "excludes")],
         )
 
-    def notify(self, action: str, repository: str, **target: str) -> None:
-        """Have a notification wait to be delivered."""
+    def notify(self, action: str, repository: str, *, told: bool, **target: str) -> None:
+        """Deliver a notification at once, or have it wait."""
         event = {
             "id": f"event-{next(self.numbers)}",
             "action": action,
             "target": {"repository": repository, **target},
             "request": {"useragent": "docker/27"},
         }
-        self.undelivered.append(event)
+        if told:
+            accept_notification(self.endpoint, {"events": [event]})
+        else:
+            self.undelivered.append(event)
 
-    @rule(repository=st.sampled_from(REPOSITORIES), tag=st.sampled_from(TAGS), variant=st.sampled_from(VARIANTS))
-    def push(self, repository: str, tag: str, variant: int) -> None:
-        """Push an image, or move a tag to one that is there."""
+    @rule(
+        repository=A_REPOSITORY,
+        tags=st.lists(st.sampled_from(TAGS), min_size=1, max_size=3, unique=True),
+        variant=st.sampled_from(VARIANTS),
+        told=st.booleans(),
+    )
+    def push(self, repository: str, tags: list[str], variant: int, told: bool) -> None:
+        """Push an image under some tags, or move tags to one that is there."""
         *children, root = build(variant)
         for child in children:
             self.source.add_manifest(repository, None, child)
-        digest = self.source.add_manifest(repository, tag, root)
-        self.notify("push", repository, tag=tag, digest=digest, mediaType=root.media_type)
+        for tag in tags:
+            digest = self.source.add_manifest(repository, tag, root)
+            self.notify("push", repository, tag=tag, digest=digest, mediaType=root.media_type, told=told)
 
-    @rule(repository=st.sampled_from(REPOSITORIES), variant=st.sampled_from(VARIANTS))
-    def delete_manifest(self, repository: str, variant: int) -> None:
-        """Delete by digest, with whatever tags there are (distribution 2)."""
-        digest = build(variant)[-1].digest
-        if digest in self.source.manifests(repository):
-            self.source.store.delete_manifest(repository, digest)
-            self.notify("delete", repository, digest=digest)
-
-    @rule(repository=st.sampled_from(REPOSITORIES), tag=st.sampled_from(TAGS))
-    def delete_tag(self, repository: str, tag: str) -> None:
-        """Untag (distribution 3, Harbor)."""
-        if tag in self.source.tags(repository):
+    @precondition(lambda self: self.all_tags())
+    @rule(place=st.integers(0, 20), by_tag=st.booleans(), told=st.booleans())
+    def delete(self, place: int, by_tag: bool, told: bool) -> None:
+        """Untag (distribution 3, Harbor), or delete the manifest with all its tags (distribution 2)."""
+        repository, tag, digest = self.all_tags()[place % len(self.all_tags())]
+        if by_tag:
             self.source.remove_tag(repository, tag)
-            self.notify("delete", repository, tag=tag)
+            self.notify("delete", repository, tag=tag, told=told)
+        else:
+            self.source.store.delete_manifest(repository, digest)
+            self.notify("delete", repository, digest=digest, told=told)
+
+    def all_tags(self) -> list[tuple[str, str, str]]:
+        """Give repository, tag and digest of everything the source has."""
+        return [
+            (repository, tag, digest)
+            for repository in REPOSITORIES
+            for tag, digest in sorted(self.source.tags(repository).items())
+        ]
 
     @precondition(lambda self: self.undelivered)
     @rule(place=st.integers(0, 20), copies=st.integers(1, 2), again=st.booleans())
@@ -133,15 +160,17 @@ class Convergence(RuleBasedStateMachine):
             self.undelivered.remove(event)
         accept_notification(self.endpoint, {"events": [event] * copies})
 
-    @rule(name=st.sampled_from(sorted(SOURCE_FAULTS)))
-    def spoil_source(self, name: str) -> None:
-        """Let the source fail for a while."""
-        self.source.faults.add(SOURCE_FAULTS[name]())
+    @rule(name=st.sampled_from(sorted(SOURCE_FAULTS)), skip=st.integers(0, 6))
+    def spoil_source_and_work(self, name: str, skip: int) -> None:
+        """Let the source fail for a while, not at once, and a worker meet it."""
+        self.source.faults.add(replace(SOURCE_FAULTS[name](), skip=skip))
+        self.work()
 
-    @rule(name=st.sampled_from(sorted(TARGET_FAULTS)))
-    def spoil_target(self, name: str) -> None:
-        """Let the target fail for a while."""
-        self.target.faults.add(TARGET_FAULTS[name]())
+    @rule(name=st.sampled_from(sorted(TARGET_FAULTS)), skip=st.integers(0, 6))
+    def spoil_target_and_work(self, name: str, skip: int) -> None:
+        """Let the target fail for a while, not at once, and a worker meet it."""
+        self.target.faults.add(replace(TARGET_FAULTS[name](), skip=skip))
+        self.work()
 
     @rule(repository=st.sampled_from(REPOSITORIES[:2]), tag=st.sampled_from(("v1", "theirs")))
     def somebody_pushes_to_target(self, repository: str, tag: str) -> None:
@@ -154,6 +183,7 @@ class Convergence(RuleBasedStateMachine):
         """Let a worker have its turn at everything that is open."""
         process_events()
         start_waiting(self.rule.pk)
+        let_the_time_come()
         for execution in self.open_executions():
             Drain(execution.pk).run()
         start_waiting(self.rule.pk)
@@ -162,6 +192,7 @@ class Convergence(RuleBasedStateMachine):
     @rule(progress=st.sampled_from(("nothing", "blobs", "manifest")))
     def worker_takes_something_and_falls_silent(self, progress: str) -> None:
         """Claim what is next, bring it to some point, and never tell."""
+        self.deaths += 1
         now = timezone.now()
         for execution in self.open_executions():
             held = {"worker": f"dead-{next(self.numbers)}", "now": now}
@@ -190,15 +221,6 @@ class Convergence(RuleBasedStateMachine):
             model.objects.filter(status=Status.RUNNING).exclude(lease_owner="").update(lease_until=past)
         claims.revive_expired(timezone.now())
 
-    @property
-    def deaths(self) -> int:
-        """Count the workers that fell silent so far; it is the bound of what one row can suffer."""
-        losses = [
-            row for model in (Execution, Task, Transfer) for row in model.objects.values_list("losses", flat=True)
-        ]
-        held = [model.objects.exclude(lease_owner="").exists() for model in (Execution, Task, Transfer)]
-        return max(losses, default=0) + any(held)
-
     def open_executions(self) -> list[Execution]:
         """Give the executions that are not finished."""
         return list(Execution.objects.filter(status__in=OPEN))
@@ -206,6 +228,7 @@ class Convergence(RuleBasedStateMachine):
     @invariant()
     def nothing_wrong_stands_at_the_target(self) -> None:
         """No hole, no wrong byte; what is theirs only ever gives way to a push of ours."""
+        self.steps += 1
         if not hasattr(self, "target"):
             return
         assert_whole(self.target)
@@ -215,9 +238,11 @@ class Convergence(RuleBasedStateMachine):
                 assert found in {build(variant)[-1].digest for variant in VARIANTS}, "what is theirs was deleted"
                 del self.theirs[repository, tag]
 
+    @precondition(lambda self: self.steps >= CONVERGE_AFTER_STEPS)
     @rule()
     def converge(self) -> None:
         """End all trouble, deliver everything, work until nothing is open, and compare."""
+        self.steps = 0
         self.source.faults.clear()
         self.target.faults.clear()
         for event in self.undelivered:
@@ -225,8 +250,6 @@ class Convergence(RuleBasedStateMachine):
         self.undelivered.clear()
         for _ in range(50):
             self.leases_run_out()
-            for model in (Execution, Task, Transfer):
-                model.objects.filter(next_attempt_at__isnull=False).update(next_attempt_at=timezone.now())
             self.work()
             if not self.open_executions() and not RuleEvent.objects.filter(taken_at=None).exists():
                 break
@@ -242,7 +265,14 @@ class Convergence(RuleBasedStateMachine):
         assert self.target.open_uploads == 0
         for repository in REPOSITORIES:
             theirs = {tag: digest for (name, tag), digest in self.theirs.items() if name == repository}
-            assert {**self.target.tags(repository), **theirs} == {**self.wanted(repository), **theirs}
+            wanted = {**self.wanted(repository), **theirs}
+            assert {**self.target.tags(repository), **theirs} == {**self.bound(repository, wanted), **wanted}
+
+    def bound(self, repository: str, wanted: dict[str, str]) -> dict[str, str]:
+        """Give the tags that have to stay where deleting is by digest only: another tag of their digest stays."""
+        if self.target.tag_delete:
+            return {}
+        return {tag: digest for tag, digest in self.target.tags(repository).items() if digest in wanted.values()}
 
     def wanted(self, repository: str) -> dict[str, str]:
         """Give what the rule takes of a source repository."""
