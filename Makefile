@@ -33,15 +33,18 @@ demo: $(VENV)/.installed
 	@$(PY) manage.py compilemessages
 	@exec $(PY) manage.py demo
 
+# What fails is run once more alone: some tests wait for real processes, and a busy machine can be too slow for them.
+# Both summaries are printed; only what fails twice fails.
 test: $(VENV)/.installed-dev
 	@.ci/need $(SERVERS)
 	@.ci/need-browser
 	@$(TEST_ENV) $(PY) manage.py compilemessages
 	@failed=; \
 	echo "== Tests on SQLite"; \
-	$(TEST_ENV) $(PY) -m pytest $(PYTEST_ARGS) || failed="$$failed SQLite"; \
+	$(TEST_ENV) $(PY) -m pytest $(PYTEST_ARGS) || $(TEST_ENV) $(PY) -m pytest --last-failed || failed="$$failed SQLite"; \
 	echo "== Tests on PostgreSQL"; \
-	$(TEST_ENV) $(PY) -m tests.servers $(PY) -m pytest $(PYTEST_ARGS) || failed="$$failed PostgreSQL"; \
+	$(TEST_ENV) $(PY) -m tests.servers $(PY) -m pytest $(PYTEST_ARGS) || \
+		$(TEST_ENV) $(PY) -m tests.servers $(PY) -m pytest --last-failed || failed="$$failed PostgreSQL"; \
 	if [ -n "$$failed" ]; then echo "FAILED on:$$failed" >&2; exit 1; fi
 
 quick: $(VENV)/.installed-dev
