@@ -65,7 +65,9 @@ class Case:
     @property
     def identifier(self) -> str:
         """Name the case as the test's id shows it."""
-        return f"{self.name}-{self.side}-{self.outcome.name}"
+        how = "_in_chunks" if self.rule.get("copy_by_chunk") else ""
+        how += "_with_tokens" if self.options.get("auth") else ""
+        return f"{self.name}{how}-{self.side}-{self.outcome.name}"
 
     def registry(self, pair: Pair) -> MemoryRegistry:
         """Give the registry that misbehaves."""
