@@ -61,7 +61,7 @@ def credentials_and_tokens() -> list[Case]:
 
 
 def broken_connections() -> list[Case]:
-    """Connections that end without an answer, resets at either end, and bodies that are not what was promised."""
+    """Connections that end without an answer."""
     cases = []
     for name, pattern in EVERY_REQUEST.items():
         closed = Misbehaviour(
@@ -69,6 +69,11 @@ def broken_connections() -> list[Case]:
         )
         cases += [closed.on("target", ARRIVES)] if name == "upload" else closed.on_both(ARRIVES)
     endless = Misbehaviour("closed_without_end", lambda: Fault(action="close", times=None))
+    return [*cases, *endless.on_both(fails("network"), gives_up=True)]
+
+
+def damaged_bodies() -> list[Case]:
+    """Bodies that end early, are changed on the way, drip or stall."""
     truncated = Misbehaviour("truncated_blob", partial(known_faults.truncated_body, 50_000, 2))
     truncated_manifest = Misbehaviour("truncated_manifest", partial(known_faults.truncated_body, 20, pattern=MANIFEST))
     truncated_listing = Misbehaviour("truncated_listing", partial(known_faults.truncated_body, 9, pattern=LISTING))
@@ -88,8 +93,6 @@ def broken_connections() -> list[Case]:
         lambda: (known_faults.truncated_body(50_000), known_faults.range_ignored()),
     )
     return [
-        *cases,
-        *endless.on_both(fails("network"), gives_up=True),
         truncated.on("source", ARRIVES),
         truncated_manifest.on("source", ARRIVES),
         truncated_listing.on("source", ARRIVES),
@@ -267,6 +270,7 @@ def refusals() -> list[Case]:
 CASES = [
     *credentials_and_tokens(),
     *broken_connections(),
+    *damaged_bodies(),
     *server_trouble(),
     *digests_and_codings(),
     *redirects(),
