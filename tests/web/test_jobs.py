@@ -37,7 +37,7 @@ def test_search_finds_the_one_that_is_meant(query, administrator, project):
         rule=rule, status=Status.FAILED, trigger=Trigger.SCHEDULED, status_text="disk full", project=project
     )
     Execution.objects.filter(pk=meant.pk).update(created_at="2026-01-02T00:00:00Z")
-    make_execution(status=Status.SUCCEEDED)
+    make_execution(rule=make_rule(name="other-rule"), status=Status.SUCCEEDED)  # no digit that a search could meet
     query = query.format(rule=rule.pk, project=project.pk, target=target.pk, execution=meant.pk)
 
     assert listed(administrator.get(f"/jobs/?{query}")) == [meant.pk]
