@@ -19,6 +19,7 @@ from registry import (
     BlobMounted,
     BlobPresent,
     BlobProgress,
+    BlobResumed,
     BlobTakenBack,
     CopyEvent,
     ManifestPushed,
@@ -53,6 +54,8 @@ class TransferProgress:
                 self.total = size
             case BlobProgress(bytes_delta=delta):
                 self.copied += delta
+            case BlobResumed(bytes_delta=delta):
+                self.present += delta
             case BlobTakenBack(bytes_delta=delta):
                 self.taken_back += delta
             case BlobCopied(digest=digest, size_bytes=size):

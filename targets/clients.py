@@ -1,12 +1,18 @@
 """From an endpoint row to a connection: credentials are read and decrypted here, at the moment of use."""
 
+import hashlib
 import threading
 from dataclasses import dataclass
+
+from django.conf import settings
 
 from harborsync.lib.installation import user_agent
 from registry import Connection, RegistrySettings
 from targets.limits import gate_for
+from targets.limits.broker import broker_at
+from targets.memory import SharedMemory
 from targets.models import Endpoint
+from targets.shelves import ManifestShelf, SessionShelf
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +46,31 @@ def connection_for(endpoint: Endpoint) -> Connection:
 
     It keeps the endpoint's limits of this moment. Raises SecretUnreadableError.
     """
-    settings = endpoint_settings(endpoint)
+    wanted = endpoint_settings(endpoint)
     with _lock:
         kept = _kept.get(endpoint.pk)
-        if kept is None or kept.settings != settings:
+        if kept is None or kept.settings != wanted:
             # The old connection may be in use by another thread: it closes when the last user lets go.
-            kept = _kept[endpoint.pk] = _Kept(settings, Connection(settings))
+            kept = _kept[endpoint.pk] = _Kept(wanted, Connection(wanted))
         kept.connection.gate = gate_for(endpoint)
         return kept.connection
+
+
+def memory_of(endpoint: Endpoint) -> SharedMemory:
+    """Return what all workers know of the registry's content; another address is another registry."""
+    return SharedMemory(_content_name(endpoint), broker_at(settings.REDIS_URL))
+
+
+def sessions_of(endpoint: Endpoint) -> SessionShelf:
+    """Return the registry's upload sessions that somebody has still to end."""
+    return SessionShelf(_content_name(endpoint), broker_at(settings.REDIS_URL))
+
+
+def read_manifests() -> ManifestShelf:
+    """Return the manifests that were read lately, from whichever registry."""
+    return ManifestShelf(broker_at(settings.REDIS_URL))
+
+
+def _content_name(endpoint: Endpoint) -> str:
+    address = hashlib.sha256(endpoint.url.encode()).hexdigest()
+    return f"harborsync:content:{endpoint.pk}:{address[:16]}"

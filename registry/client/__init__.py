@@ -6,7 +6,8 @@ from contextlib import closing, contextmanager
 from registry.client import blobs, deletion, listings, manifests, sessions, uploads
 from registry.client.blobs import SMALL_BLOB_BYTES, BlobSource
 from registry.client.exchange import Exchange, StopFlag
-from registry.client.uploads import Opener
+from registry.client.feeding import Opener
+from registry.client.sessions import NO_SHELF, UploadShelf
 from registry.connection import Connection
 from registry.errors import ProtocolError, UnsupportedError
 from registry.kinds import find_kind
@@ -17,7 +18,7 @@ from registry.scopes import NO_SCOPE
 from registry.tally import Tally
 from registry.transport import Request
 
-__all__ = ["BlobSource", "Opener", "RegistryClient", "StopFlag"]
+__all__ = ["NO_SHELF", "BlobSource", "Opener", "RegistryClient", "StopFlag", "UploadShelf"]
 
 _PING_LIMIT_BYTES = 1 << 20
 
@@ -124,11 +125,13 @@ class RegistryClient:
         *,
         mount_from: str = "",
         chunk_bytes: int | None = None,
+        shelf: UploadShelf = NO_SHELF,
     ) -> bool:
         """Put a blob into the repository; return whether it was mounted from ``mount_from`` instead of sent.
 
         ``source`` is the bytes, or a function that opens them at an offset, so that broken uploads can go on.
-        ``chunk_bytes`` sends chunks of that size; without it one PUT is tried first.
+        ``chunk_bytes`` sends chunks of that size; without it one PUT is tried first. ``shelf`` has the sessions of
+        large blobs that others began and did not end.
         """
         return uploads.upload_blob(
             self._exchange,
@@ -137,6 +140,7 @@ class RegistryClient:
             source,
             mount_from=self._name(mount_from) if mount_from else "",
             chunk_bytes=chunk_bytes,
+            shelf=shelf,
         )
 
     def delete_manifest(self, repository: str, digest: str) -> None:

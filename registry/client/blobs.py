@@ -77,24 +77,40 @@ class BlobSource:
         self._newest = (0, self._checkpoints[0])
         self._lock = threading.Lock()
         self._answer: Answer | None = None
+        self._is_verified = True
         self.received_bytes = 0
         """How many bytes came from the registry, those that were read again included."""
+
+    def without_verification(self) -> "BlobSource":
+        """Return the same blob to be read from somewhere in the middle, of which nobody here read the beginning.
+
+        Its content is not verified, as no hash can begin there: only for a target that verifies the whole.
+        """
+        other = BlobSource(self._exchange, self._repository, self._descriptor)
+        other._is_verified = False
+        return other
 
     def twin(self, stop: StopFlag) -> "BlobSource":
         """Return the same blob for another reading that obeys another stop flag and knows the hash states so far."""
         other = BlobSource(replace(self._exchange, stop=stop), self._repository, self._descriptor)
+        other._is_verified = self._is_verified
         with self._lock:
             other._checkpoints = dict(self._checkpoints)
         return other
 
     def mark(self) -> None:
         """Keep the hash state after the newest piece: a twin can go on from exactly there. For the reading thread."""
+        if not self._is_verified:
+            return
         position, hasher = self._newest
         with self._lock:
             self._checkpoints[position] = hasher.copy()
 
     def open(self, offset: int = 0) -> Generator[bytes, None, None]:
         """Yield the bytes from the offset to the end."""
+        if not self._is_verified:
+            yield from self._resumed(offset)
+            return
         with self._lock:
             position = max(start for start in self._checkpoints if start <= offset)
             hasher = self._checkpoints[position].copy()

@@ -3,11 +3,13 @@
 import logging
 import re
 from dataclasses import replace
+from typing import Protocol
 from urllib.parse import quote
 
 from registry.client.exchange import Exchange
 from registry.errors import AuthError, DeniedError, ProtocolError, RegistryError
 from registry.guards import resolve_location
+from registry.media import Descriptor
 from registry.reference import validate_digest, validate_repository_name
 from registry.scopes import push
 from registry.transport import Answer, Request
@@ -23,17 +25,56 @@ class SessionLostError(Exception):
     """The registry does not know the session any more, or cannot say how far it is: start another one."""
 
 
+class UploadShelf(Protocol):
+    """Where the addresses of open upload sessions lie, for whoever goes on after a worker died. Never raises.
+
+    Addresses may carry signatures: whoever keeps them keeps them like secrets.
+    """
+
+    def find(self, repository: str, digest: str) -> str:
+        """Return the address of a session that was begun for the blob, "" without one."""
+
+    def keep(self, repository: str, digest: str, location: str) -> None:
+        """Keep the newest address of a session."""
+
+    def drop(self, repository: str, digest: str) -> None:
+        """Forget a session that has ended."""
+
+
+class _NoShelf:
+    """Keeps nothing."""
+
+    def find(self, repository: str, digest: str) -> str:
+        """There is none."""
+        return ""
+
+    def keep(self, repository: str, digest: str, location: str) -> None:
+        """Nothing to do."""
+
+    def drop(self, repository: str, digest: str) -> None:
+        """Nothing to do."""
+
+
+NO_SHELF: UploadShelf = _NoShelf()
+
+
 class Session:
     """An open upload session. ``url`` is the newest Location, whose query must stay byte for byte."""
 
-    def __init__(self, exchange: Exchange, repository: str, answer: Answer) -> None:
+    def __init__(self, exchange: Exchange, repository: str, url: str, *, minimum_chunk_bytes: int = 0) -> None:
         self._exchange = exchange
         self._repository = repository
-        self.minimum_chunk_bytes = _minimum_chunk(answer)
-        self.url = ""
-        self.follow(answer)
-        if not self.url:
+        self.minimum_chunk_bytes = minimum_chunk_bytes
+        self.url = url
+
+    @classmethod
+    def opened(cls, exchange: Exchange, repository: str, answer: Answer) -> "Session":
+        """Return the session that an answer opened."""
+        session = cls(exchange, repository, "", minimum_chunk_bytes=_minimum_chunk(answer))
+        session.follow(answer)
+        if not session.url:
             raise ProtocolError(f"{answer.request.attempt}: the registry opened an upload without saying where")
+        return session
 
     def follow(self, answer: Answer) -> None:
         """Take over the Location of an answer; it may be relative and is resolved against the request."""
@@ -85,7 +126,25 @@ def open_session(exchange: Exchange, repository: str) -> Session:
     request = Request("POST", url, f"Opening an upload to {repository}", {"Content-Length": "0"}, b"")
     answer = exchange.send(request, scope, accepted=CHUNK_ACCEPTED)
     answer.discard()
-    return Session(exchange, repository, answer)
+    return Session.opened(exchange, repository, answer)
+
+
+def find_session(
+    exchange: Exchange, repository: str, blob: Descriptor, shelf: UploadShelf
+) -> tuple[Session, int] | None:
+    """Return the session that somebody did not come to end, and where to go on, if the registry knows it still.
+
+    One GET, where the shelf has an address. distribution (2.8 and 3) does not know it once a request broke in it.
+    """
+    location = shelf.find(repository, blob.digest)
+    if not location:
+        return None
+    session = Session(exchange, repository, location)
+    try:
+        return session, session.offset(sent_bytes=blob.size_bytes)
+    except SessionLostError:
+        shelf.drop(repository, blob.digest)
+        return None
 
 
 def try_mount(exchange: Exchange, repository: str, digest: str, *, from_repository: str) -> bool | Session:
@@ -109,7 +168,7 @@ def try_mount(exchange: Exchange, repository: str, digest: str, *, from_reposito
         return True
     if answer.status == 202 and answer.headers.get("Location"):
         answer.discard()
-        return Session(exchange, repository, answer)
+        return Session.opened(exchange, repository, answer)
     error = answer.refusal().error()
     if 400 <= answer.status < 500 and not error.is_temporary:
         return False

@@ -6,37 +6,47 @@ an error, at most ten times, and believed only when its answer is possible.
 """
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Iterable
 
 from registry.client.blobs import has_blob
 from registry.client.exchange import Exchange
-from registry.client.sessions import CHUNK_ACCEPTED, Session, SessionLostError, open_session, try_mount
+from registry.client.feeding import Feed, Opener, SourceFailure, as_opener, in_blocks, in_chunks
+from registry.client.sessions import (
+    CHUNK_ACCEPTED,
+    NO_SHELF,
+    Session,
+    SessionLostError,
+    UploadShelf,
+    find_session,
+    open_session,
+    try_mount,
+)
 from registry.digests import algorithm_of
 from registry.errors import (
     DigestMismatchError,
     NetworkError,
     NetworkTimeoutError,
+    RateLimitedError,
     RegistryError,
     ServerError,
     Stopped,
     TooLargeError,
 )
 from registry.media import Descriptor
-from registry.pools import BLOCK_BYTES
 from registry.reference import validate_digest, validate_repository_name
 from registry.scopes import push
 from registry.transport import Answer, Request
-
-Opener = Callable[[int], Iterable[bytes]]
-"""Gives the blob's bytes from an offset on, each time it is called."""
 
 FALLBACK_CHUNK_BYTES = 4 << 20
 """GitHub's registry refuses more than 4 MiB."""
 LARGEST_CHUNK_BYTES = 64 << 20
 SMALLEST_CHUNK_BYTES = 64 << 10
+SHELVED_BYTES = 8 << 20
+"""Sessions of blobs that large are kept for those who go on after a worker died; smaller ones are quickly sent anew."""
 _CORRECTION_LIMIT = 10
 _SESSION_LIMIT = 3
 _PAUSE_SECONDS = 0.25
+_WORTH_GOING_ON = (NetworkError, ServerError, RateLimitedError)
 
 
 def upload_blob(
@@ -47,6 +57,7 @@ def upload_blob(
     *,
     mount_from: str = "",
     chunk_bytes: int | None = None,
+    shelf: UploadShelf = NO_SHELF,
 ) -> bool:
     """Put a blob into the repository; return whether it was mounted and no byte was sent.
 
@@ -54,7 +65,7 @@ def upload_blob(
     """
     validate_repository_name(repository)
     algorithm_of(validate_digest(descriptor.digest))
-    upload = _Upload(exchange, repository, descriptor, _as_opener(source), chunk_bytes)
+    upload = _Upload(exchange, repository, descriptor, Feed(exchange, as_opener(source)), chunk_bytes, shelf)
     if not mount_from:
         upload.run(None)
         return False
@@ -65,73 +76,81 @@ def upload_blob(
     return False
 
 
-def _as_opener(source: Iterable[bytes] | Opener) -> Opener:
-    if callable(source):
-        return source
-    iterators = [iter(source)]
-
-    def open_once(offset: int) -> Iterable[bytes]:
-        if offset or not iterators:
-            raise NetworkError("The upload broke, and its content can be read only once")
-        return iterators.pop()
-
-    return open_once
-
-
-class _SourceFailure(Exception):
-    """Carries an error of the source past the handling of the target's; opened before anybody outside sees it."""
-
-    def __init__(self, error: RegistryError) -> None:
-        super().__init__(str(error))
-        self.error = error
-
-
 class _Upload:
     """One blob on its way into one repository."""
 
     def __init__(
-        self, exchange: Exchange, repository: str, descriptor: Descriptor, opener: Opener, chunk_bytes: int | None
+        self,
+        exchange: Exchange,
+        repository: str,
+        descriptor: Descriptor,
+        feed: Feed,
+        chunk_bytes: int | None,
+        shelf: UploadShelf,
     ) -> None:
         self._exchange = exchange
         self._repository = repository
         self._descriptor = descriptor
-        self._opener = opener
+        self._feed = feed
         self._chunk_bytes = chunk_bytes
+        self._shelf = shelf if descriptor.size_bytes >= SHELVED_BYTES else NO_SHELF
         self._attempt = f"Uploading {descriptor.digest} to {repository}"
-        self._reading: Generator[bytes, None, None] | None = None
-        self._sent_bytes = 0
         self._corrections = 0
+        self._is_pieced = False
+        """The registry has bytes of a broken request, or of somebody else: only its own check knows what they are."""
 
     def run(self, session: Session | None) -> None:
         """Fill a session and complete it; begin a new one when it gets lost."""
         for _ in range(_SESSION_LIMIT):
-            current = session or open_session(self._exchange, self._repository)
+            current, offset = self._begin(session)
             session = None
-            self._sent_bytes = 0
             try:
-                self._fill(current)
+                self._fill(current, offset)
+                self._shelf.drop(self._repository, self._descriptor.digest)
                 return
             except SessionLostError:
-                current.cancel()  # first: whatever is asked next may fail as well
+                self._end(current)  # first: whatever is asked next may fail as well
                 if has_blob(self._exchange, self._repository, self._descriptor.digest):
                     return  # it was complete, only the answer got lost
-            except _SourceFailure as failure:
-                current.cancel()
+            except SourceFailure as failure:
+                self._leave(current, failure.error)
                 raise failure.error from failure
             except (RegistryError, Stopped) as error:
-                if not isinstance(error, NetworkTimeoutError):  # a silent registry would keep us waiting once more
-                    current.cancel()
+                self._leave(current, error)
                 raise
             finally:
-                self._close_reading()
+                self._feed.close()
         raise ServerError(f"{self._attempt}: the registry lost the upload {_SESSION_LIMIT} times")
 
-    def _fill(self, session: Session) -> None:
+    def _begin(self, session: Session | None) -> tuple[Session, int]:
+        """Return a session and how much it has already: the given one, else one from the shelf, else a new one."""
+        kept = None if session else find_session(self._exchange, self._repository, self._descriptor, self._shelf)
+        current, offset = kept or (session or open_session(self._exchange, self._repository), 0)
+        self._feed.sent_bytes = offset
+        self._is_pieced = offset > 0
+        self._keep(current)
+        return current, offset
+
+    def _keep(self, session: Session) -> None:
+        self._shelf.keep(self._repository, self._descriptor.digest, session.url)
+
+    def _end(self, session: Session) -> None:
+        session.cancel()
+        self._shelf.drop(self._repository, self._descriptor.digest)
+
+    def _leave(self, session: Session, error: Exception) -> None:
+        """Leave a session to the next attempt, where it is kept and one makes sense; else cancel it."""
+        if self._shelf is not NO_SHELF and isinstance(error, _WORTH_GOING_ON):
+            return
+        if isinstance(error, NetworkTimeoutError):
+            return  # a silent registry would keep us waiting once more
+        self._end(session)
+
+    def _fill(self, session: Session, offset: int) -> None:
         chunk_bytes = self._first_chunk_bytes()
-        offset = 0
         if chunk_bytes is None:
             try:
-                self._put_whole(session)
+                self._put(session, offset)
                 return
             except TooLargeError:
                 if self._descriptor.size_bytes <= SMALLEST_CHUNK_BYTES:
@@ -151,18 +170,20 @@ class _Upload:
         wanted = max(self._chunk_bytes, 1) if limit is None else min(self._chunk_bytes, limit)
         return wanted if self._descriptor.size_bytes > 0 else None
 
-    def _put_whole(self, session: Session) -> None:
-        """Send everything in the completing PUT: one request fewer than a PATCH and a PUT."""
-        headers = _body_headers(self._descriptor.size_bytes)
+    def _put(self, session: Session, offset: int) -> None:
+        """Send all there is left in the completing PUT: one request fewer than a PATCH and a PUT."""
+        headers = _body_headers(self._descriptor.size_bytes - offset, start=offset)
         url = session.commit_url(self._descriptor.digest)
-        request = Request("PUT", url, self._attempt, headers, lambda: self._counted(self._open(0), 0))
-        self._finish(self._send(request))
+        request = Request(
+            "PUT", url, self._attempt, headers, lambda: self._feed.counted(self._feed.open(offset), offset)
+        )
+        self._complete(request)
 
     def _send_chunks(self, session: Session, offset: int, chunk_bytes: int) -> None:
         """PATCH the rest, holding one chunk in memory, so that it can be sent again without reading it again."""
         if chunk_bytes > LARGEST_CHUNK_BYTES:
             raise TooLargeError(f"{self._attempt}: the registry wants chunks of at least {chunk_bytes} bytes")
-        for chunk in _in_chunks(self._open(offset), chunk_bytes):
+        for chunk in in_chunks(self._feed.open(offset), chunk_bytes):
             self._send_chunk(session, chunk, offset)
             offset += len(chunk)
 
@@ -181,14 +202,16 @@ class _Upload:
                     raise SessionLostError from error
 
     def _patch(self, session: Session, part: memoryview, start: int) -> None:
-        # "Content-Range: <start>-<end>", without unit and total; distribution looks at it only beside a length.
-        headers = {**_body_headers(len(part)), "Content-Range": f"{start}-{start + len(part) - 1}"}
-        request = Request("PATCH", session.url, self._attempt, headers, lambda: self._counted(_in_blocks(part), start))
+        headers = _body_headers(len(part), start=start, has_range=True)
+        request = Request(
+            "PATCH", session.url, self._attempt, headers, lambda: self._feed.counted(in_blocks(part), start)
+        )
         answer = self._send(request)
         if answer.status not in CHUNK_ACCEPTED:
             raise self._refused(answer)
         answer.discard()
         session.follow(answer)
+        self._keep(session)
 
     def _smaller(self, refused_bytes: int, session: Session) -> int:
         """Return half of what was refused as too large, and remember it for this registry."""
@@ -201,13 +224,16 @@ class _Upload:
 
     def _commit(self, session: Session) -> None:
         headers = _body_headers(0)
-        request = Request("PUT", session.commit_url(self._descriptor.digest), self._attempt, headers, b"")
+        self._complete(Request("PUT", session.commit_url(self._descriptor.digest), self._attempt, headers, b""))
+
+    def _complete(self, request: Request) -> None:
+        """Send the completing PUT; what is wrong after it was pieced together is sent once more from the beginning."""
         try:
             self._finish(self._send(request))
         except DigestMismatchError as error:
-            if not self._corrections:
+            if not self._is_pieced:
                 raise
-            self._corrections = 0  # a corrected offset was wrong after all: once more from the beginning
+            self._is_pieced = False
             raise SessionLostError from error
 
     def _finish(self, answer: Answer) -> None:
@@ -233,12 +259,13 @@ class _Upload:
     def _recover(self, session: Session, error: Exception, *, refused_at: int = -1) -> int:
         """Return the offset to go on from after an error of the registry's side."""
         self._corrections += 1
+        self._is_pieced = True
         if self._corrections > _CORRECTION_LIMIT:
             raise error
         self._exchange.check_stop()
         time.sleep(_PAUSE_SECONDS)
         try:
-            offset = session.offset(sent_bytes=self._sent_bytes)
+            offset = session.offset(sent_bytes=self._feed.sent_bytes)
         except NetworkError:
             return self._recover(session, error, refused_at=refused_at)
         if getattr(error, "status", None) == 416 and offset == refused_at:
@@ -248,52 +275,13 @@ class _Upload:
     def _send(self, request: Request) -> Answer:
         return self._exchange.try_send(request, push(self._repository))
 
-    def _open(self, offset: int) -> Iterator[bytes]:
-        self._close_reading()
-        self._reading = self._read(offset)
-        return self._reading
 
-    def _read(self, offset: int) -> Generator[bytes, None, None]:
-        """Yield the source's bytes; its errors are not the target's to recover from."""
-        try:
-            yield from self._opener(offset)
-        except RegistryError as error:
-            raise _SourceFailure(error) from error
+def _body_headers(size_bytes: int, *, start: int = 0, has_range: bool = False) -> dict[str, str]:
+    """Always a length (chunked transfer encoding is refused or buffered by many), and the one type allowed.
 
-    def _close_reading(self) -> None:
-        """Let go of the source's connection now, not when the garbage is collected."""
-        if self._reading is not None:
-            self._reading.close()
-            self._reading = None
-
-    def _counted(self, pieces: Iterable[bytes], start: int) -> Iterator[bytes]:
-        position = start
-        for piece in pieces:
-            self._exchange.check_stop()
-            position += len(piece)
-            self._sent_bytes = max(self._sent_bytes, position)
-            if self._exchange.tally is not None:
-                self._exchange.tally.count_sent(len(piece))
-            yield piece
-
-
-def _body_headers(size_bytes: int) -> dict[str, str]:
-    """Always a length (chunked transfer encoding is refused or buffered by many), and the one type allowed."""
-    return {"Content-Type": "application/octet-stream", "Content-Length": str(size_bytes)}
-
-
-def _in_chunks(pieces: Iterable[bytes], chunk_bytes: int) -> Iterator[bytes]:
-    """Join and cut pieces into chunks of exactly this size; the last one may be shorter."""
-    waiting = bytearray()
-    for piece in pieces:
-        waiting += piece
-        while len(waiting) >= chunk_bytes:
-            yield bytes(waiting[:chunk_bytes])
-            del waiting[:chunk_bytes]
-    if waiting:
-        yield bytes(waiting)
-
-
-def _in_blocks(part: memoryview) -> Iterator[bytes]:
-    for start in range(0, len(part), BLOCK_BYTES):
-        yield bytes(part[start : start + BLOCK_BYTES])
+    "Content-Range: <start>-<end>" comes without unit and total; distribution looks at it only beside a length.
+    """
+    headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size_bytes)}
+    if size_bytes and (start or has_range):
+        headers["Content-Range"] = f"{start}-{start + size_bytes - 1}"
+    return headers

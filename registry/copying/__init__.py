@@ -17,6 +17,7 @@ from registry.copying.events import (
     BlobPresent,
     BlobProgress,
     BlobRead,
+    BlobResumed,
     BlobStarted,
     BlobTakenBack,
     CopyEvent,
@@ -29,15 +30,27 @@ from registry.copying.events import (
 )
 from registry.copying.halt import AnyFlag, Halt, raise_first_failure
 from registry.copying.lane import Lane, Shared
+from registry.copying.memory import (
+    NO_MANIFESTS,
+    NO_MEMORY,
+    BlobMemory,
+    Found,
+    ManifestMemory,
+    Standing,
+)
 from registry.copying.order import CopyOptions, CopyOutcome, CopyResult, CopySource, CopyTarget
 
 __all__ = [
+    "NO_MANIFESTS",
+    "NO_MEMORY",
     "ArtifactSized",
     "BlobCopied",
+    "BlobMemory",
     "BlobMounted",
     "BlobPresent",
     "BlobProgress",
     "BlobRead",
+    "BlobResumed",
     "BlobStarted",
     "BlobTakenBack",
     "CopyEvent",
@@ -46,8 +59,11 @@ __all__ = [
     "CopyResult",
     "CopySource",
     "CopyTarget",
+    "Found",
+    "ManifestMemory",
     "ManifestPushed",
     "Note",
+    "Standing",
     "TargetFinished",
     "copy_artifact",
 ]
@@ -87,6 +103,8 @@ def copy_artifact(
 
 def _run_all(lanes: Sequence[Lane], halt: Halt) -> list[CopyOutcome]:
     """Run the lanes beside each other. What is raised in one ends all: a stop, or a bug of ours."""
+    if len(lanes) == 1:
+        return [lanes[0].run()]
     with ThreadPoolExecutor(len(lanes), thread_name_prefix="target") as pool:
         futures = [pool.submit(lane.run) for lane in lanes]
         done, _ = wait(futures, return_when=FIRST_EXCEPTION)

@@ -1,13 +1,19 @@
-"""Moving an artifact's blobs to one target: in parallel, the largest first, each once."""
+"""Moving an artifact's blobs to one target: in parallel, the largest first, each once.
+
+"Once" is meant for everybody who writes to the registry, as far as they share a memory (``registry.copying.memory``): a
+blob that another worker is putting there is waited for, after what is ours to put has been put.
+"""
 
 import threading
-from collections.abc import Generator, Iterator
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
 
 from registry.copying.events import BlobCopied, BlobMeter, BlobMounted, BlobPresent, BlobRead, BlobStarted, Teller
 from registry.copying.halt import Halt, raise_first_failure
+from registry.copying.memory import Found, Standing
 from registry.copying.order import CopyOptions, CopyTarget
 from registry.copying.sharing import Reader
 from registry.copying.throttle import Throttle
@@ -16,6 +22,8 @@ from registry.media import Descriptor
 from registry.pools import BLOCK_BYTES
 
 _WATCH_SECONDS = 0.2
+_FIRST_LOOK_SECONDS = 0.01
+_LONGEST_LOOK_SECONDS = 0.25
 
 
 @dataclass
@@ -43,39 +51,109 @@ class BlobMover:
         self._halt = halt
         self._teller = teller
         self._lock = threading.Lock()
+        self._claimed: set[str] = set()
+        self._landed: set[str] = set()
         self.moved = Moved()
 
     def move_all(self, blobs: list[Descriptor]) -> None:
         """Put all blobs there. The first failure stops the others and is raised."""
-        if not blobs:
+        found = self._claim(blobs)
+        try:
+            left = [blob for blob in blobs if not self._is_known_there(blob, found[blob.digest])]
+            # What others are putting comes last: whoever waits holds no claim that has not begun.
+            left.sort(key=lambda blob: not found[blob.digest].is_ours_to_put)
+            self._run_all([(blob, found[blob.digest]) for blob in left])
+        finally:
+            self._tell_landed()
+            if self._claimed:
+                self._target.memory.release(self._claimed)
+                self._claimed = set()
+
+    def _claim(self, blobs: Sequence[Descriptor]) -> Mapping[str, Found]:
+        found = self._target.memory.claim(self._target.repository, [blob.digest for blob in blobs])
+        with self._lock:
+            self._claimed.update(digest for digest, each in found.items() if each.is_ours_to_put)
+        return found
+
+    def _is_known_there(self, blob: Descriptor, found: Found) -> bool:
+        if found.standing is Standing.PRESENT:
+            self._find_present(blob)
+            return True
+        if found.standing is Standing.ELSEWHERE:
+            self._reader.decline(blob.digest)  # another target of this copy is not to wait for us meanwhile
+        return False
+
+    def _run_all(self, work: Sequence[tuple[Descriptor, Found]]) -> None:
+        if not work:
             return
         with ThreadPoolExecutor(
-            min(max(self._options.parallel_blobs, 1), len(blobs)), thread_name_prefix="blob"
+            min(max(self._options.parallel_blobs, 1), len(work)), thread_name_prefix="blob"
         ) as pool:
-            futures = [pool.submit(self._move_unless_halted, blob) for blob in blobs]
+            futures = [pool.submit(self._move_unless_halted, blob, found) for blob, found in work]
             self._watch(futures)
         raise_first_failure(futures)
 
-    def move(self, blob: Descriptor) -> None:
-        """Put one blob there, by the cheapest way: mount, already there, inline content, copy."""
+    def _move_unless_halted(self, blob: Descriptor, found: Found) -> None:
+        """Put one blob there, by the cheapest way: known or found there, mount, inline content, copy."""
+        self._halt.check()
         try:
-            self._move(blob)
+            settled = self._after_others(blob, found)
+            if settled.standing is Standing.PRESENT:
+                self._find_present(blob)
+            else:
+                self._put(blob, settled)
         finally:
             self._reader.decline(blob.digest)
 
-    def _move(self, blob: Descriptor) -> None:
-        if not self._mount_from and self._target.has_blob(blob.digest):
-            self._count(present_bytes=blob.size_bytes)
-            self._teller.tell(BlobPresent(blob.digest, blob.size_bytes))
-            return
+    def _after_others(self, blob: Descriptor, found: Found) -> Found:
+        """Wait while somebody else is putting the blob into the registry; return how it stands then."""
+        pause_seconds = _FIRST_LOOK_SECONDS
+        while found.standing is Standing.ELSEWHERE:
+            self._halt.check()
+            time.sleep(pause_seconds)
+            pause_seconds = min(pause_seconds * 2, _LONGEST_LOOK_SECONDS)
+            found = self._claim([blob])[blob.digest]
+        return found
+
+    def _put(self, blob: Descriptor, found: Found) -> None:
+        """Put there what nobody else is putting; the claim ends with it."""
+        mount_from = self._mount_from or found.mount_from
+        if not mount_from and found.standing is Standing.UNKNOWN and self._target.has_blob(blob.digest):
+            self._find_present(blob)
+        else:
+            self._upload(blob, mount_from)
+        self._land(blob)
+
+    def _land(self, blob: Descriptor) -> None:
+        """Tell that a blob is there: a large one at once, as others may wait for it; small ones together in the end."""
+        with self._lock:
+            self._landed.add(blob.digest)
+            if blob.size_bytes < BLOCK_BYTES:
+                return
+        self._tell_landed()
+
+    def _tell_landed(self) -> None:
+        with self._lock:
+            landed, self._landed = self._landed, set()
+            self._claimed -= landed
+        if landed:
+            self._target.memory.landed(self._target.repository, landed)
+
+    def _find_present(self, blob: Descriptor) -> None:
+        self._reader.decline(blob.digest)
+        self._count(present_bytes=blob.size_bytes)
+        self._teller.tell(BlobPresent(blob.digest, blob.size_bytes))
+
+    def _upload(self, blob: Descriptor, mount_from: str) -> None:
         meter = BlobMeter(self._teller, blob.digest)
         self._teller.tell(BlobStarted(blob.digest, blob.size_bytes))
         is_mounted = self._target.client.upload_blob(
             self._target.repository,
             blob,
             lambda offset: self._measured(blob, offset, meter),
-            mount_from=self._mount_from,
+            mount_from=mount_from,
             chunk_bytes=self._options.chunk_bytes,
+            shelf=self._target.shelf,
         )
         meter.flush()
         self._finish(blob, is_mounted=is_mounted)
@@ -107,10 +185,6 @@ class BlobMover:
     def _on_read(self, blob: Descriptor, delta_bytes: int) -> None:
         self._count(read_bytes=delta_bytes)
         self._teller.tell(BlobRead(blob.digest, delta_bytes))
-
-    def _move_unless_halted(self, blob: Descriptor) -> None:
-        self._halt.check()
-        self.move(blob)
 
     def _watch(self, futures: list[Future[None]]) -> None:
         """Wait for the threads; wake those that wait for bytes once there is a reason to stop."""

@@ -1,8 +1,8 @@
 """What happens while an artifact is copied, told as it happens, for each target by itself.
 
-The sum of ``BlobProgress`` minus ``BlobTakenBack`` of a blob is its size when ``BlobCopied`` comes. With the blobs
-mounted and present and the manifests pushed, it all adds up to ``ArtifactSized.size_bytes``. The sum of ``BlobRead``
-over all targets is what was read at the source.
+The sum of ``BlobResumed`` and ``BlobProgress`` minus ``BlobTakenBack`` of a blob is its size when ``BlobCopied`` comes.
+With the blobs mounted and present and the manifests pushed, it all adds up to ``ArtifactSized.size_bytes``. The sum of
+``BlobRead`` over all targets is what was read at the source.
 ``TargetFinished`` is the last event of each target, unless the copy is stopped.
 """
 
@@ -42,6 +42,14 @@ class BlobRead:
 @dataclass(frozen=True)
 class BlobProgress:
     """More bytes of a blob went to the target."""
+
+    digest: str
+    bytes_delta: int
+
+
+@dataclass(frozen=True)
+class BlobResumed:
+    """Bytes of a blob that an earlier attempt brought to the target need not be sent again."""
 
     digest: str
     bytes_delta: int
@@ -108,6 +116,7 @@ CopyEvent = (
     | BlobStarted
     | BlobRead
     | BlobProgress
+    | BlobResumed
     | BlobTakenBack
     | BlobCopied
     | BlobMounted
@@ -149,10 +158,14 @@ class BlobMeter:
 
     def restart(self, offset: int) -> None:
         """The bytes from the offset on will be sent (again)."""
+        self._position = min(self._position, offset)
+        self.flush()
         self._position = offset
         if self._told > offset:
             self._teller.tell(BlobTakenBack(self._digest, self._told - offset))
-            self._told = offset
+        elif self._told < offset:
+            self._teller.tell(BlobResumed(self._digest, offset - self._told))
+        self._told = offset
 
     def advance(self, size_bytes: int) -> None:
         """So many more bytes are on their way."""

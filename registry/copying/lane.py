@@ -92,6 +92,7 @@ class Lane:
                 raise
             self._target.client.put_manifest(self._target.repository, reference, manifest)
         self._manifests_pushed += 1
+        self._target.memory.manifest_landed(self._target.repository, manifest.digest)
         self._teller.tell(ManifestPushed(manifest.digest, reference, manifest.size_bytes))
 
     def _repair(self, manifest: Manifest, error: RegistryError, *, is_certain: bool) -> bool:
@@ -99,6 +100,7 @@ class Lane:
 
         Replicated registries know a new blob only after a while (ACR), others lost one that they had.
         """
+        self._target.memory.forget(self._target.repository)
         if is_certain:
             self._teller.tell(Note("warning", f"{error.message}; looking for the missing blobs and trying once more"))
             self._pause(_REPAIR_PAUSE_SECONDS)

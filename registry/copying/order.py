@@ -2,36 +2,45 @@
 
 from dataclasses import dataclass
 
-from registry.client import RegistryClient
+from registry.client import NO_SHELF, RegistryClient, UploadShelf
+from registry.copying.memory import NO_MANIFESTS, NO_MEMORY, BlobMemory, ManifestMemory
 from registry.errors import AuthError, DeniedError, RegistryError
 
 
 @dataclass(frozen=True)
 class CopySource:
-    """What to copy."""
+    """What to copy. ``manifests`` are those that need not be read any more."""
 
     client: RegistryClient
     repository: str
     digest: str
+    manifests: ManifestMemory = NO_MANIFESTS
 
 
 @dataclass(frozen=True)
 class CopyTarget:
     """Where to, and under which tags. Without tags it is stored by its digest only.
 
-    ``is_in_source_registry`` mounts blobs from the source repository instead of moving bytes.
+    ``is_in_source_registry`` mounts blobs from the source repository instead of moving bytes. ``memory`` and ``shelf``
+    are what all who write to the registry share; without them everything is asked for and begun anew.
     """
 
     client: RegistryClient
     repository: str
     tags: tuple[str, ...]
     is_in_source_registry: bool = False
+    memory: BlobMemory = NO_MEMORY
+    shelf: UploadShelf = NO_SHELF
 
     def has_manifest(self, digest: str) -> bool:
         """Answer whether the manifest surely is there; False also where we may not look.
 
-        Registries answer 401 or 403 for what does not exist (zot, Artifactory). The write will show what is right.
+        Nothing is asked where the memory knows. Registries answer 401 or 403 for what does not exist (zot,
+        Artifactory). The write will show what is right.
         """
+        known = self.memory.has_manifest(self.repository, digest)
+        if known is not None:
+            return known
         try:
             return self.client.head_manifest(self.repository, digest) is not None
         except (AuthError, DeniedError):

@@ -133,7 +133,8 @@ class Reader:
     def pieces(self, blob: Descriptor, offset: int, on_read: Callable[[int], None]) -> Generator[bytes, None, None]:
         """Yield the blob's bytes from the offset on, shared with other targets when they are read from the beginning.
 
-        What is yielded last has been verified together with everything this target was given before.
+        What is yielded last has been verified together with everything this target was given before; that an upload of
+        an earlier attempt is gone on with leaves it to the target to verify the whole.
         """
         is_alone = offset > 0
         while True:
@@ -166,7 +167,8 @@ class Reader:
         share = Share(on_read, self._rank)
         begin: Callable[[], None]
         if is_alone:
-            followed = self._followed.get(blob.digest) or self._readings.source_of(blob)
+            # Where this target was given nothing yet, an earlier attempt brought it the beginning.
+            followed = self._followed.get(blob.digest) or self._readings.source_of(blob).without_verification()
             reading = self._readings.alone(followed, blob, offset)
             reading.join(share)
             begin = reading.begin

@@ -43,7 +43,8 @@ class SourceTree:
 
     def __init__(self, source: CopySource) -> None:
         self.digest = source.digest
-        self._manifests = Once[Manifest](lambda digest: source.client.get_manifest(source.repository, digest))
+        self._source = source
+        self._manifests = Once[Manifest](self._read)
         self._blobs = Once[bool](lambda digest: source.client.has_blob(source.repository, digest))
 
     def manifest(self, digest: str) -> Manifest:
@@ -53,3 +54,10 @@ class SourceTree:
     def has_blob(self, digest: str) -> bool:
         """Answer whether the source has a blob."""
         return self._blobs.get(digest)
+
+    def _read(self, digest: str) -> Manifest:
+        known = self._source.manifests.find(digest)
+        if known is None:
+            known = self._source.client.get_manifest(self._source.repository, digest)
+            self._source.manifests.keep(known)
+        return known

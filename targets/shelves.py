@@ -1,0 +1,84 @@
+"""Kept in Redis for all workers: upload sessions that were begun, and manifests that were read."""
+
+import base64
+import binascii
+import logging
+import zlib
+
+from harborsync.lib import crypto
+from harborsync.lib.crypto import SecretUnreadableError
+from registry import Manifest, RegistryError
+from registry.digests import is_content_of
+from targets.limits.broker import Broker
+
+logger = logging.getLogger(__name__)
+
+# Registries clear away unfinished uploads after a day to a week.
+SESSION_SECONDS = 24 * 3600
+MANIFEST_SECONDS = 24 * 3600
+# What is larger is rare, and Redis holds all of it in memory.
+LARGEST_MANIFEST_BYTES = 256 << 10
+
+
+class SessionShelf:
+    """The open upload sessions of one registry. An address may be signed: it is kept encrypted, as secrets are."""
+
+    def __init__(self, name: str, broker: Broker) -> None:
+        self._name = name
+        self._broker = broker
+
+    def find(self, repository: str, digest: str) -> str:
+        """Return the address of a session, "" without one."""
+        kept = self._broker.ask(lambda redis: redis.get(self._key(repository, digest)), None)
+        try:
+            return crypto.decrypt(str(kept)) if kept else ""
+        except SecretUnreadableError:
+            return ""
+
+    def keep(self, repository: str, digest: str, location: str) -> None:
+        """Keep the newest address."""
+        token = crypto.encrypt(location)
+        self._broker.ask(lambda redis: redis.set(self._key(repository, digest), token, ex=SESSION_SECONDS), None)
+
+    def drop(self, repository: str, digest: str) -> None:
+        """Forget a session."""
+        self._broker.ask(lambda redis: redis.delete(self._key(repository, digest)), None)
+
+    def _key(self, repository: str, digest: str) -> str:
+        return f"{self._name}:session:{repository}@{digest}"
+
+
+class ManifestShelf:
+    """Manifests by digest, whatever registry they came from: content is the same everywhere."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+
+    def find(self, digest: str) -> Manifest | None:
+        """Return a manifest, verified, None without one. One round trip."""
+        kept = self._broker.ask(lambda redis: redis.get(_manifest_key(digest)), None)
+        if not kept:
+            return None
+        media_type, _, packed = str(kept).partition(" ")
+        try:
+            content = zlib.decompress(base64.b64decode(packed))
+            return (
+                Manifest.parse(content, content_type=media_type, digest=digest)
+                if is_content_of(digest, content)
+                else None
+            )
+        except (RegistryError, zlib.error, binascii.Error) as error:
+            logger.warning("shelf.unreadable_manifest digest=%s error=%s", digest, error)
+            return None
+
+    def keep(self, manifest: Manifest) -> None:
+        """Keep a manifest. One round trip."""
+        if manifest.size_bytes > LARGEST_MANIFEST_BYTES:
+            return
+        packed = base64.b64encode(zlib.compress(manifest.content, level=1)).decode("ascii")
+        kept = f"{manifest.media_type} {packed}"
+        self._broker.ask(lambda redis: redis.set(_manifest_key(manifest.digest), kept, ex=MANIFEST_SECONDS), None)
+
+
+def _manifest_key(digest: str) -> str:
+    return f"harborsync:manifest:{digest}"
