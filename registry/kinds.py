@@ -19,6 +19,8 @@ class RegistryKind:
     title: str
     default_url: str = ""
     has_catalogue: bool = True
+    counts_reading: bool = False
+    """Reading a manifest counts against an allowance of pulls, asking for its digest does not."""
     path_rule: PathRule = "any"
     """How many parts a repository's name has: Harbor wants a project, Docker Hub exactly two."""
     endpoint_pattern: EndpointPattern = "standard"
@@ -51,6 +53,7 @@ KINDS: tuple[RegistryKind, ...] = (
         "Docker Hub",
         default_url="https://hub.docker.com",
         has_catalogue=False,
+        counts_reading=True,
         path_rule="exactly-two",
         endpoint_pattern="fixed",
         endpoints=(("hub.docker.com", "https://hub.docker.com"),),

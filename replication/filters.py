@@ -1,6 +1,6 @@
 """Which repositories and tags a rule takes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from replication.patterns import compile_pattern, literals
@@ -37,17 +37,33 @@ def wanted_resource(filters: Iterable[FilterSpec]) -> str:
     return next((condition.value for condition in filters if condition.kind == "resource"), "")
 
 
-def named_repositories(filters: Iterable[FilterSpec], *, namespace: str = "") -> list[str] | None:
+def named_repositories(filters: Sequence[FilterSpec], *, namespace: str = "") -> list[str] | None:
     """Return the repositories when a filter names them outright, so that no catalogue is needed; else None.
 
     >>> named_repositories([FilterSpec("name", "library/{a,b}")])
     ['library/a', 'library/b']
     """
-    conditions = [condition for condition in filters if condition.kind == "name"]
-    for condition in conditions:
-        if condition.decoration != "matches":
-            continue
-        names = literals(condition.value)
-        if names is not None:
-            return [name for name in dict.fromkeys(names) if accepts_repository(conditions, name, namespace=namespace)]
+    names = _named(filters, "name")
+    if names is None:
+        return None
+    return [name for name in names if accepts_repository(filters, name, namespace=namespace)]
+
+
+def named_tags(filters: Sequence[FilterSpec]) -> list[str] | None:
+    """Return the tags when a filter names them outright, so that no listing is needed; else None.
+
+    >>> named_tags([FilterSpec("tag", "{v1,latest}"), FilterSpec("tag", "latest", "excludes")])
+    ['v1']
+    """
+    tags = _named(filters, "tag")
+    return None if tags is None else [tag for tag in tags if accepts_tag(filters, tag)]
+
+
+def _named(filters: Iterable[FilterSpec], kind: str) -> list[str] | None:
+    """Return what the first filter of a kind that has no wildcard names, None without such a filter."""
+    for condition in filters:
+        if condition.kind == kind and condition.decoration == "matches":
+            names = literals(condition.value)
+            if names is not None:
+                return list(dict.fromkeys(names))
     return None

@@ -26,7 +26,7 @@ from registry import (
     Note,
     Tally,
 )
-from replication.models import Execution, LogLine, Task, Transfer
+from replication.models import Execution, LogLine, Task, Transfer, increments
 from replication.wording import size_of
 
 FLUSH_SECONDS = 1.0
@@ -119,11 +119,16 @@ class Recorder:
         self._written[transfer.pk] = {name: getattr(transfer, name) for name in COUNTERS}
         return progress
 
-    def leave(self, transfer: Transfer) -> None:
-        """Write what is left of an attempt that is over, before its end is recorded."""
-        self.flush()
-        self._progress.pop(transfer.pk, None)
-        self._written.pop(transfer.pk, None)
+    def leave(self, transfer: Transfer) -> tuple[dict[str, int], dict[str, int]]:
+        """End the following of an attempt; return its figures, and by how much they grew since they were written.
+
+        Whoever records the attempt's end writes both with it, or has it done by `flush` before.
+        """
+        progress, written = self._progress.pop(transfer.pk, None), self._written.pop(transfer.pk, None)
+        if progress is None or written is None:
+            return {}, {}
+        figures = progress.figures()
+        return figures, {name: value - written[name] for name, value in figures.items()}
 
     def count_requests(self, task: Task, tally: Tally) -> None:
         """Add the requests that planning a repository took."""
@@ -150,6 +155,12 @@ class Recorder:
             LogLine.objects.bulk_create(lines)
             self._write(changes)
 
+    def flush_lines(self) -> None:
+        """Write the log lines alone."""
+        with self._lock:
+            lines, self._lines = self._lines, []
+        LogLine.objects.bulk_create(lines)
+
     def _changes(self) -> dict[int, dict[str, int]]:
         """Return `{transfer id: figures}` for the transfers whose figures moved."""
         figures = {pk: progress.figures() for pk, progress in self._progress.items()}
@@ -167,10 +178,6 @@ class Recorder:
                 whole[name] += delta
             self._written[pk] = values
         for task_id, deltas in sorted(tasks.items()):  # one order for all workers: no deadlock
-            Task.objects.filter(pk=task_id).update(**_increments(deltas))
+            Task.objects.filter(pk=task_id).update(**increments(deltas))
         if changes:
-            Execution.objects.filter(pk=self._execution_id).update(**_increments(whole))
-
-
-def _increments(deltas: dict[str, int]) -> dict[str, object]:
-    return {name: F(name) + delta for name, delta in deltas.items() if delta}
+            Execution.objects.filter(pk=self._execution_id).update(**increments(whole))

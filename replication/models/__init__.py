@@ -2,7 +2,7 @@
 
 from replication.models.event import Event, RuleEvent
 from replication.models.execution import Execution, LogLine, Task, Transfer
-from replication.models.progress import Leased, Progress, released
+from replication.models.progress import Leased, Progress, increments, released
 from replication.models.rule import Rule, RuleFilter, RuleTarget
 from replication.models.status import FINISHED, OPEN, Operation, Status, Trigger
 from replication.models.sync_state import SyncState
@@ -25,5 +25,6 @@ __all__ = [
     "Task",
     "Transfer",
     "Trigger",
+    "increments",
     "released",
 ]

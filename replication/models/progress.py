@@ -1,8 +1,10 @@
 """The counters that executions and tasks carry, so that no page counts rows."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.db import models
+from django.db.models import F
 
 
 class Progress(models.Model):
@@ -44,6 +46,11 @@ class Leased(models.Model):
 
     class Meta:
         abstract = True
+
+
+def increments(deltas: Mapping[str, int]) -> dict[str, Any]:
+    """Return the field values that make counters grow; what stays as it is, is left out."""
+    return {name: F(name) + delta for name, delta in deltas.items() if delta}
 
 
 def released() -> dict[str, Any]:

@@ -54,21 +54,40 @@ def claim_repository(execution_id: int, *, worker: str, now: datetime) -> list[T
         return _take(Task, siblings, worker=worker, now=now)
 
 
-def claim_artifact(execution_id: int, *, worker: str, now: datetime) -> list[Transfer]:
-    """Take one artifact of one source repository, for all its targets that are due; empty when there is none."""
+def claim_artifacts(execution_id: int, *, worker: str, now: datetime, at_most: int) -> list[list[Transfer]]:
+    """Take some artifacts, each with all its targets that are due; their tasks are read with them.
+
+    Three statements, however many are taken. Empty when there is none.
+    """
     waiting = _claimable_transfers(execution_id, now)
     if not waiting.exists():  # spares SQLite the write lock
         return []
     with transaction.atomic():
-        first = _lock(waiting.order_by("id")).select_related("task").first()
-        if first is None:
-            return []
-        siblings = waiting.filter(
-            digest=first.digest,
-            operation=first.operation,
-            task__source_repository=first.task.source_repository,
-        )
-        return _take(Transfer, _lock(siblings.order_by("id")), worker=worker, now=now)
+        first = list(_lock(waiting.order_by("id")).select_related("task")[:at_most])
+        artifacts: dict[tuple[str, str, str], list[Transfer]] = {_artifact_of(transfer): [] for transfer in first}
+        taken = {transfer.pk for transfer in first}
+        others = waiting.filter(digest__in={transfer.digest for transfer in first}).exclude(pk__in=taken)
+        for transfer in (*first, *_lock(others.order_by("id")).select_related("task")):
+            if _artifact_of(transfer) in artifacts:
+                artifacts[_artifact_of(transfer)].append(transfer)
+        transfers = [transfer for siblings in artifacts.values() for transfer in siblings]
+        Transfer.objects.filter(pk__in=[transfer.pk for transfer in transfers]).update(**_taken(worker, now))
+    for transfer in transfers:
+        _show_taken(transfer, worker, now)
+    return list(artifacts.values())
+
+
+def _artifact_of(transfer: Transfer) -> tuple[str, str, str]:
+    """Return what transfers to several targets have in common when one reading can serve them all."""
+    return (transfer.task.source_repository, transfer.operation, transfer.digest)
+
+
+def _show_taken(transfer: Transfer, worker: str, now: datetime) -> None:
+    """Have the object show what the row is now, which saves reading it again."""
+    transfer.status, transfer.lease_owner, transfer.lease_until = Status.RUNNING, worker, lease_end(now)
+    transfer.attempts += 1
+    transfer.next_attempt_at = None
+    transfer.started_at = transfer.started_at or now
 
 
 def _claimable_transfers(execution_id: int, now: datetime) -> QuerySet[Transfer]:

@@ -1,6 +1,8 @@
 """Changes of state. Each is a conditional UPDATE together with the counters that depend on it, in one transaction."""
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.db import transaction
@@ -8,7 +10,7 @@ from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
 from registry import RateLimitedError
-from replication.models import OPEN, Execution, LogLine, Status, Task, Transfer, released
+from replication.models import OPEN, Execution, LogLine, Status, Task, Transfer, increments, released
 from replication.wording import count_of
 
 # Reason codes of our own, beside those of registry.errors.
@@ -17,26 +19,71 @@ NOTHING_MATCHED = "nothing_matched"
 WORKER_LOST = "worker_lost"
 
 
+@dataclass(frozen=True)
+class Settlement:
+    """What becomes of a transfer after an attempt: a final status, or pending until the next one is due.
+
+    With its figures: those to be stored in its row, and by how much the sums of its task and execution grow.
+    """
+
+    transfer: Transfer
+    status: Status
+    reason_code: str = ""
+    reason: str = ""
+    until: datetime | None = None
+    fields: Mapping[str, object] = field(default_factory=dict)
+    increments: Mapping[str, int] = field(default_factory=dict)
+
+    def row(self) -> dict[str, object]:
+        """Return what is to be written into the transfer's row."""
+        if self.until is not None:
+            return {**self.fields, "reason": self.reason, **_postponed(self.until, self.reason_code)}
+        ended = {"status": self.status, "ended_at": timezone.now(), **released()}
+        return {**self.fields, "reason_code": self.reason_code, "reason": self.reason, **ended}
+
+    def sums(self) -> dict[str, int]:
+        """Return by how much the counters of its task and execution grow."""
+        return {**self.increments, f"transfers_{self.status}": 1} if self.until is None else dict(self.increments)
+
+
 def finish_transfer(
     transfer: Transfer, *, worker: str, status: Status, reason_code: str = "", reason: str = ""
 ) -> bool:
     """Write a transfer's final status, if this worker still holds it, and count it. Say whether it did."""
+    ended = settle_transfers([Settlement(transfer, status, reason_code, reason)], worker=worker)
+    close_tasks(ended)
+    return bool(ended)
+
+
+def settle_transfers(settlements: Sequence[Settlement], *, worker: str) -> set[int]:
+    """Write what became of those transfers that this worker still holds; return the tasks in which one ended.
+
+    Once the transaction is committed, those are to be given to `close_tasks`. The sums of a task and of the execution
+    are changed once for all, so that workers seldom wait for each other there.
+    """
     with transaction.atomic():
-        changed = Transfer.objects.filter(pk=transfer.pk, status=Status.RUNNING, lease_owner=worker).update(
-            status=status, reason_code=reason_code, reason=reason, ended_at=timezone.now(), **released()
-        )
-        if changed:
-            count_transfers(transfer.execution_id, transfer.task_id, {status: 1})
-    if changed:
-        close_task(transfer.task_id)
-    return bool(changed)
+        written = [settlement for settlement in settlements if _settle(settlement, worker)]
+        _add_up(written)
+    return {settlement.transfer.task_id for settlement in written if settlement.until is None}
 
 
-def postpone_transfer(transfer: Transfer, *, worker: str, until: datetime, reason_code: str, reason: str) -> None:
-    """Put a transfer back to be tried again at `until`."""
-    Transfer.objects.filter(pk=transfer.pk, status=Status.RUNNING, lease_owner=worker).update(
-        reason=reason, **_postponed(until, reason_code)
-    )
+def _settle(settlement: Settlement, worker: str) -> bool:
+    held = Transfer.objects.filter(pk=settlement.transfer.pk, status=Status.RUNNING, lease_owner=worker)
+    return bool(held.update(**settlement.row()))
+
+
+def _add_up(settlements: Sequence[Settlement]) -> None:
+    """Change the counters of the tasks (in one order for all workers: no deadlock) and of the execution."""
+    tasks: dict[int, Counter[str]] = defaultdict(Counter)
+    executions: dict[int, Counter[str]] = defaultdict(Counter)
+    for settlement in settlements:
+        tasks[settlement.transfer.task_id].update(settlement.sums())
+        executions[settlement.transfer.execution_id].update(settlement.sums())
+    for model, sums in ((Task, tasks), (Execution, executions)):
+        for pk in sorted(sums):
+            changes = increments(sums[pk])
+            if changes:
+                model._default_manager.filter(pk=pk).update(**changes)
 
 
 def postpone_task(task: Task, *, worker: str, until: datetime, reason_code: str, reason: str) -> None:
@@ -76,6 +123,15 @@ def finish_task(task: Task, *, worker: str, status: Status, reason_code: str = "
     """Write the final status of a task that this worker holds (planning failed, or there is nothing to do)."""
     held = Task.objects.filter(pk=task.pk, status=Status.RUNNING, lease_owner=worker)
     return _end_task(held, task, status, reason_code=reason_code, reason=reason)
+
+
+def close_tasks(task_ids: Iterable[int]) -> None:
+    """Write the final status of those tasks whose last transfer is over.
+
+    Not in the transaction that ends a transfer: two workers that end the last two would each see the other's as open.
+    """
+    for task_id in sorted(task_ids):
+        close_task(task_id)
 
 
 def close_task(task_id: int) -> bool:

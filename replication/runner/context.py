@@ -9,22 +9,14 @@ from functools import cached_property
 
 from django.utils import timezone
 
-from harborsync.lib.crypto import SecretUnreadableError
-from registry import RegistryClient, RegistryError, Stopped, Tally
+from registry import Stopped
 from replication.models import Execution, LogLine, RuleTarget
 from replication.plan import RuleSpec
 from replication.recorder import Recorder
 from replication.retries import RetryPolicy, Verdict, judge
-from targets.clients import connection_for
-from targets.models import Endpoint
+from replication.runner.reach import Reach
 
 logger = logging.getLogger(__name__)
-
-
-class EndpointUnusableError(RegistryError):
-    """The row of an endpoint is gone, or its secret cannot be read. Nothing was sent."""
-
-    code = "endpoint_unusable"
 
 
 @dataclass
@@ -40,18 +32,10 @@ class Context:
     # The worker is ending: what was stopped is put back for others instead of being recorded as stopped.
     is_handing_over: bool = False
 
-    def client(self, endpoint_id: int | None, tally: Tally) -> RegistryClient:
-        """Return a client with the endpoint's credentials of this moment, bound to this drain's stop flag.
-
-        Raises EndpointUnusableError.
-        """
-        try:
-            connection = connection_for(Endpoint.objects.get(pk=endpoint_id or 0))
-        except Endpoint.DoesNotExist as error:
-            raise EndpointUnusableError("The registry was deleted from HarborSync while work for it waited.") from error
-        except SecretUnreadableError as error:
-            raise EndpointUnusableError(str(error)) from error
-        return RegistryClient(connection, stop=self.stop, tally=tally)
+    @cached_property
+    def reach(self) -> Reach:
+        """The registries within reach, for the thread that owns the database."""
+        return Reach(self.stop)
 
     @cached_property
     def is_source_a_target(self) -> bool:

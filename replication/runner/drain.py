@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
@@ -17,16 +17,23 @@ from replication.recorder import Recorder
 from replication.retries import RetryPolicy
 from replication.runner import handover
 from replication.runner.context import Context
-from replication.runner.copying import CopyWork, claim_copy
+from replication.runner.copying import CopyWork, claim_copies
 from replication.runner.listing import ListingWork, claim_listing
 from replication.runner.planning import PlanningWork, claim_planning
+from replication.runner.settling import Result, settle
 
-SLOTS = 4
+SLOTS = 8
 TICK_SECONDS = 0.25
 # After this long a drain takes no more, so that other executions get a turn; it rings again if work is left.
 TURN_SECONDS = 30.0
 # A thread that does not notice a stop (blocked in a silent socket) is left behind after this.
 STOP_GRACE_SECONDS = 0.75
+# Results are recorded together: when so many have come, or the first of them has waited so long.
+RESULTS_AT_ONCE = 32
+RESULTS_WAIT_SECONDS = 0.1
+# Small artifacts are claimed ahead, as many as were copied in so many seconds, but never more than this.
+CLAIM_AHEAD_SECONDS = 0.5
+CLAIMS_AT_MOST = 64
 
 Work = ListingWork | PlanningWork | CopyWork
 
@@ -43,8 +50,13 @@ class Drain:
         self._stopped_at: float | None = None
         self._recorder = Recorder(self.execution_id)
         self._in_flight: dict[Future[Any], Work] = {}
-        self._started_at = time.monotonic()
-        self._renewed_at = time.monotonic()
+        self._claimed: deque[CopyWork] = deque()
+        self._results: list[Result] = []
+        self._oldest_result_at = 0.0
+        self._copied_at: deque[float] = deque()
+        self._started_at = self._renewed_at = time.monotonic()
+        self._looked_at = -TICK_SECONDS
+        self._nothing_to_claim_until = 0.0
 
     def run(self) -> None:
         """Work until nothing is left to claim or the turn is over. Holds no transaction while it waits."""
@@ -66,51 +78,117 @@ class Drain:
         while True:
             self._watch()
             self._fill(pool)
-            if not self._in_flight:
+            if not self._in_flight and not self._is_more_after_settling():
                 break
-            done, _ = wait(self._in_flight, timeout=TICK_SECONDS, return_when=FIRST_COMPLETED)
+            done, _ = wait(self._in_flight, timeout=self._longest_wait(), return_when=FIRST_COMPLETED)
             for future in done:
-                self._in_flight.pop(future).settle(future)
+                self._take_result(self._in_flight.pop(future), future)
             if self._stopped_at and time.monotonic() - self._stopped_at > STOP_GRACE_SECONDS:
                 self._abandon()
         is_leaving = self._turn_is_over() or self._context.is_handing_over
         if is_leaving and claims.is_claimable(self.execution_id, timezone.now()):
             doorbell.ring(self.execution_id)
 
+    def _is_more_after_settling(self) -> bool:
+        """Record what was held back; say whether there may be something to claim because of it (deletions wait)."""
+        if not self._results:
+            return False
+        self._settle()
+        self._nothing_to_claim_until = 0.0
+        return True
+
+    def _longest_wait(self) -> float:
+        if not self._in_flight:
+            return 0.0
+        if not self._results:
+            return TICK_SECONDS
+        return max(self._oldest_result_at + RESULTS_WAIT_SECONDS - time.monotonic(), 0.0)
+
     def _turn_is_over(self) -> bool:
         return time.monotonic() - self._started_at > TURN_SECONDS
 
     def _fill(self, pool: ThreadPoolExecutor) -> None:
-        """Claim until every slot is busy: first the listing, then repositories, then artifacts."""
-        if self._stop.is_set() or self._turn_is_over():
-            return
-        sources: list[Callable[[Context], Work | None]] = [claim_listing, claim_planning, claim_copy]
-        while sources and len(self._in_flight) < SLOTS:
-            work = sources[0](self._context)
+        """Keep every slot busy: first with what is claimed already."""
+        while len(self._in_flight) < SLOTS and not self._stop.is_set():
+            work = self._next_work()
             if work is None:
-                sources.pop(0)
-            else:
-                self._in_flight[pool.submit(work.run)] = work
-                # Listing and planning may have settled at once and made new work of the later kinds.
+                return
+            if isinstance(work, CopyWork):
+                work.prepare()
+            self._in_flight[pool.submit(work.run)] = work
+
+    def _next_work(self) -> Work | None:
+        """Return claimed work, else claim: first the listing, then repositories, then artifacts."""
+        if self._claimed:
+            return self._claimed.popleft()
+        if self._turn_is_over() or time.monotonic() < self._nothing_to_claim_until:
+            return None
+        looking = claim_listing(self._context) or claim_planning(self._context)
+        if looking is not None:
+            return looking
+        self._claimed.extend(claim_copies(self._context, at_most=self._claims_at_once()))
+        if self._claimed:
+            return self._claimed.popleft()
+        self._nothing_to_claim_until = time.monotonic() + TICK_SECONDS
+        return None
+
+    def _claims_at_once(self) -> int:
+        """Return how many artifacts to claim: one for each free slot; more where they are so small that it pays."""
+        since = time.monotonic() - CLAIM_AHEAD_SECONDS
+        while self._copied_at and self._copied_at[0] < since:
+            self._copied_at.popleft()
+        return min(max(SLOTS - len(self._in_flight), len(self._copied_at)), CLAIMS_AT_MOST)
+
+    def _take_result(self, work: Work, future: "Future[Any]") -> None:
+        """Settle what a thread gave back; the results of copies are gathered."""
+        if isinstance(work, CopyWork):
+            self._copied_at.append(time.monotonic())
+            self._gather(work.results(future))
+        else:
+            work.settle(future)
+            self._nothing_to_claim_until = 0.0  # it may have made new work
+
+    def _gather(self, results: list[Result]) -> None:
+        if results and not self._results:
+            self._oldest_result_at = time.monotonic()
+        self._results += results
+
+    def _settle(self) -> None:
+        results, self._results = self._results, []
+        settle(self._context, results)
 
     def _watch(self) -> None:
         """Record, renew, and look whether somebody asked to stop."""
         self._recorder.tick()
         for work in list(self._in_flight.values()):
-            work.tick()
-        if time.monotonic() - self._renewed_at > settings.LEASE_SECONDS / 3:
-            self._renewed_at = time.monotonic()
+            if isinstance(work, CopyWork):
+                self._gather(work.arrived())
+            else:
+                work.tick()
+        now = time.monotonic()
+        is_full = len(self._results) >= RESULTS_AT_ONCE
+        if self._results and (is_full or now - self._oldest_result_at >= RESULTS_WAIT_SECONDS):
+            self._settle()
+        if now - self._renewed_at > settings.LEASE_SECONDS / 3:
+            self._renewed_at = now
             claims.renew(self._worker, timezone.now())
-        if self._stopped_at is None and self._is_stop_requested():
+        if self._stopped_at is None and now - self._looked_at >= TICK_SECONDS:
+            self._looked_at = now
+            self._look_for_stop()
+
+    def _look_for_stop(self) -> None:
+        if self._is_stop_requested():
             self._stop_work()
             stop_waiting_rows(self.execution_id)
-        elif self._stopped_at is None and handover.is_asked():
+        elif handover.is_asked():
             self._context.is_handing_over = True
             self._stop_work()
 
     def _stop_work(self) -> None:
         self._stop.set()
         self._stopped_at = time.monotonic()
+        while self._claimed:
+            self._gather(self._claimed.popleft().given_up())
 
     def _is_stop_requested(self) -> bool:
         return Execution.objects.filter(pk=self.execution_id, stop_requested_at__isnull=False).exists()
@@ -118,7 +196,10 @@ class Drain:
     def _abandon(self) -> None:
         """Settle what a silent thread still holds as given up; its result, if one ever comes, is not looked at."""
         for work in self._in_flight.values():
-            work.give_up()
+            if isinstance(work, CopyWork):
+                self._gather(work.given_up())
+            else:
+                work.give_up()
         self._in_flight.clear()
 
 

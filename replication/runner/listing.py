@@ -18,7 +18,8 @@ from replication.models import Execution, LogLine, Status, Task, released
 from replication.plan import Scope, TargetSpec
 from replication.queue import claims, doorbell
 from replication.queue.transitions import close_execution, fail_execution, postpone_listing, stop_waiting_rows
-from replication.runner.context import Context, EndpointUnusableError
+from replication.runner.context import Context
+from replication.runner.reach import EndpointUnusableError
 from replication.wording import count_of
 from targets.models import Endpoint
 
@@ -56,7 +57,7 @@ class ListingWork:
         self._unusable: EndpointUnusableError | None = None
         if self._scopes is None:
             try:
-                self._client = self.context.client(self.context.spec.source_id, self.tally)
+                self._client = self.context.reach.client(self.context.spec.source_id, self.tally)
             except EndpointUnusableError as error:
                 self._unusable = error
 

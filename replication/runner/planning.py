@@ -17,7 +17,7 @@ from replication.plan import PlannedTransfer, Scope, plan_copies, plan_deletions
 from replication.queue import claims, doorbell
 from replication.queue.transitions import close_task, count_transfers, finish_task, postpone_task
 from replication.runner.context import Context
-from replication.sync_states import remember, trusted_digests
+from replication.sync_states import knows_repository, remember, trusted_digests
 from replication.wording import count_of
 
 # More transfers than this in one repository are worth calling other workers for.
@@ -43,18 +43,21 @@ class PlanningWork:
         self._known = {task.pk: self._known_of(task) for task in self.tasks}
         self._unusable: dict[int, RegistryError] = {}
         self._places: dict[int, Place] = {}
-        self._source = self._place(0, self.context.spec.source_id, self._repository)
+        self._source = self._place(0, self.context.spec.source_id, self._repository, is_unheard_of=False)
         for task in self.tasks:
-            place = self._place(task.pk, task.target_id, task.target_repository)
+            is_unheard_of = not knows_repository(task.target_id, task.target_repository)
+            place = self._place(task.pk, task.target_id, task.target_repository, is_unheard_of=is_unheard_of)
             if place:
                 self._places[task.pk] = place
 
-    def _place(self, key: int, endpoint_id: int | None, repository: str) -> Place | None:
+    def _place(self, key: int, endpoint_id: int | None, repository: str, *, is_unheard_of: bool) -> Place | None:
+        reach = self.context.reach
         try:
-            return Place(self.context.client(endpoint_id, self.tally), repository)
+            client, registry = reach.client(endpoint_id, self.tally), reach.registry(endpoint_id)
         except RegistryError as error:
             self._unusable[key] = error
             return None
+        return Place(client, repository, registry.memory, reach.manifests, is_unheard_of=is_unheard_of)
 
     def _known_of(self, task: Task) -> dict[str, str]:
         """Return what we know the target to hold: what is to be believed, or what this task's scope is about."""

@@ -71,13 +71,13 @@ def test_a_transfer_that_arrived_is_recorded_while_another_is_still_on_its_way(p
     pair.source.add_image("test/app", "v1")
     mirrors[0].faults.add(Fault(method="PUT", path_pattern="/manifests/", action="stall", seconds=2))
     seen = []
-    settle = CopyWork.settle
+    results = CopyWork.results
 
     def look_first(self, future):
         seen.append(sorted(Transfer.objects.values_list("status", flat=True)))
-        settle(self, future)
+        return results(self, future)
 
-    monkeypatch.setattr(CopyWork, "settle", look_first)
+    monkeypatch.setattr(CopyWork, "results", look_first)
 
     execution = run(rule)
 

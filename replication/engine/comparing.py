@@ -1,0 +1,217 @@
+"""Looking at both sides of a repository with as few requests as the protocol allows.
+
+A tag that no target has is read at once instead of being asked for first: its manifest is needed anyway, and the copy
+finds it in the memory of manifests. A target is listed once; what it is known to hold is not asked for again.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from registry import NotFoundError, RegistryClient, RegistryError, find_kind
+from registry.copying import NO_MANIFESTS, NO_MEMORY, BlobMemory, ManifestMemory
+from registry.media import DOCKER_CONFIG, OCI_CONFIG, SCHEMA1_TYPES, Manifest
+from replication.filters import FilterSpec, accepts_tag, named_tags, wanted_resource
+
+Answer = TypeVar("Answer")
+
+# Small requests in flight at once for one repository (peers' engines use 3 to 16).
+PARALLEL_HEADS = 8
+# Above this many tags one listing of the target is cheaper than asking for each.
+FEW_TAGS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class SourceView:
+    """What a source repository has: `{tag: digest}`, and the tags that were asked for and are not there."""
+
+    digests: Mapping[str, str]
+    missing: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A repository in a registry, the client to talk to it with, and what is known of it without asking."""
+
+    client: RegistryClient
+    repository: str
+    memory: BlobMemory = NO_MEMORY
+    manifests: ManifestMemory = NO_MANIFESTS
+    is_unheard_of: bool = False
+    """Nothing was ever known of it: it may not be there yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Both sides of one repository: the source, and for each target (by key) its `{tag: digest}` or what went wrong."""
+
+    source: SourceView
+    targets: Mapping[int, Mapping[str, str] | RegistryError]
+
+
+Listed = frozenset[str] | None
+"""The tags that a target has; None where it was not listed."""
+
+
+def compare(
+    source: Place,
+    targets: Mapping[int, Place],
+    *,
+    filters: Sequence[FilterSpec],
+    tags: Sequence[str] | None,
+    known: Mapping[int, Mapping[str, str]],
+) -> Comparison:
+    """Look at a repository at the source and at its targets.
+
+    Without `tags` everything that the filters take is looked at, and what is `known` of a target (`{tag: digest}`) is
+    believed, as long as the target lists the tag. `tags` limits the look to those, and to those of `known`, which are
+    then looked at there whatever the source has. One request per tag at the source, one listing per side (none at the
+    source where the filters name the tags, none at a target that is known to have the few tags wanted), and one request
+    per tag that a target lists and nobody knows. Raises RegistryError when the source cannot be read; a target that
+    cannot be read stands in the result with its error.
+    """
+    named = named_tags(filters) if tags is None else tags
+    wanted = _wanted_tags(source, filters, named)
+    is_few = named is not None and len(wanted) <= FEW_TAGS
+    listed = {key: _list_if_needed(place, wanted, is_few=is_few) for key, place in targets.items()}
+    new = _new_tags(wanted, listed, known if tags is not None else {})
+    view = look_at_source(source, wanted, filters=filters, new=new)
+    found: dict[int, Mapping[str, str] | RegistryError] = {}
+    for key, place in targets.items():
+        there = listed[key]
+        if isinstance(there, RegistryError):
+            found[key] = there
+            continue
+        asked = view.digests.keys() if tags is None else {*view.digests, *known[key]}
+        believed = known[key] if tags is None else {}
+        try:
+            found[key] = look_at_target(place, asked, listed=there, believed=believed)
+        except RegistryError as error:
+            found[key] = error
+    return Comparison(view, found)
+
+
+def _wanted_tags(source: Place, filters: Sequence[FilterSpec], tags: Sequence[str] | None) -> list[str]:
+    """Return the tags that pass the filters, of those given or of all. A repository that is not there has none."""
+    if tags is None:
+        try:
+            tags = source.client.tags(source.repository)
+        except NotFoundError:
+            tags = []
+    return [tag for tag in tags if accepts_tag(filters, tag)]
+
+
+def _list_if_needed(place: Place, wanted: Collection[str], *, is_few: bool) -> Listed | RegistryError:
+    """List a target's tags, which shows those that went from it; few that were named are asked for one by one instead.
+
+    A repository of which nothing is known is listed even for one tag: one that is not there yet needs no questions.
+    """
+    if not wanted or (is_few and not place.is_unheard_of):
+        return None
+    try:
+        return frozenset(place.client.tags(place.repository))
+    except NotFoundError:
+        place.memory.forget(place.repository)
+        place.memory.begin(place.repository)
+        return frozenset()
+    except RegistryError as error:
+        return error
+
+
+def _new_tags(
+    wanted: Collection[str], listed: Mapping[int, Listed | RegistryError], put: Mapping[int, Mapping[str, str]]
+) -> frozenset[str]:
+    """Return the tags that some target lacks: surely, or, where events named them, because we never put them there."""
+    lacking: set[str] = set()
+    for key, there in listed.items():
+        if isinstance(there, frozenset):
+            lacking.update(tag for tag in wanted if tag not in there)
+        elif there is None and key in put:
+            lacking.update(tag for tag in wanted if tag not in put[key])
+    return frozenset(lacking)
+
+
+def look_at_source(
+    place: Place, wanted: Sequence[str], *, filters: Sequence[FilterSpec], new: frozenset[str] = frozenset()
+) -> SourceView:
+    """Return the digests of the wanted tags; the manifests of `new` ones are read and kept."""
+    digests = _digests(place, wanted, read=_to_be_read(place, new))
+    missing = frozenset(wanted) - digests.keys()
+    kind = wanted_resource(filters)
+    if kind:
+        digests = _only(place, digests, kind)
+    return SourceView(digests, missing)
+
+
+def _to_be_read(place: Place, new: frozenset[str]) -> frozenset[str]:
+    """Return the tags to read instead of asking for them: none where reading is counted as a pull (Docker Hub)."""
+    kind = find_kind(place.client.connection.settings.kind)
+    is_counted = kind is not None and kind.counts_reading
+    return frozenset() if is_counted or place.manifests is NO_MANIFESTS else new
+
+
+def look_at_target(
+    place: Place, tags: Iterable[str], *, listed: Listed = None, believed: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Return `{tag: digest}` for those of `tags` that the target has; a believed digest is not asked for."""
+    believed = believed or {}
+    tags = sorted(tag for tag in tags if listed is None or tag in listed)
+    seen = {tag: believed[tag] for tag in tags if tag in believed}
+    return seen | _digests(place, [tag for tag in tags if tag not in seen])
+
+
+def _digests(place: Place, tags: Sequence[str], *, read: frozenset[str] = frozenset()) -> dict[str, str]:
+    """Ask for the digest of each tag, several at a time."""
+    digests = _all_of([partial(_digest, place, tag, is_read=tag in read) for tag in tags])
+    return {tag: digest for tag, digest in zip(tags, digests, strict=True) if digest is not None}
+
+
+def _digest(place: Place, tag: str, *, is_read: bool) -> str | None:
+    if not is_read:
+        head = place.client.head_manifest(place.repository, tag)
+        return head.digest if head else None
+    try:
+        manifest = place.client.get_manifest(place.repository, tag)
+    except NotFoundError:
+        return None
+    place.manifests.keep(manifest)
+    return manifest.digest
+
+
+def _only(place: Place, digests: Mapping[str, str], kind: str) -> dict[str, str]:
+    """Keep the images, or the artifacts that are none. One request per digest."""
+    wanted = sorted(set(digests.values()))
+    manifests = _all_of([partial(_manifest, place, digest) for digest in wanted])
+    kept = {m.digest for m in manifests if _is_image(m) is (kind == "image")}
+    return {tag: digest for tag, digest in digests.items() if digest in kept}
+
+
+def _manifest(place: Place, digest: str) -> Manifest:
+    manifest = place.manifests.find(digest)
+    if manifest is None:
+        manifest = place.client.get_manifest(place.repository, digest)
+        place.manifests.keep(manifest)
+    return manifest
+
+
+def _is_image(manifest: Manifest) -> bool:
+    """Say whether it is something to run: an index, or a manifest whose config is that of a container image."""
+    if manifest.is_index or manifest.media_type in SCHEMA1_TYPES:
+        return True
+    config = manifest.document.get("config")
+    return isinstance(config, dict) and config.get("mediaType") in (OCI_CONFIG, DOCKER_CONFIG)
+
+
+def _all_of(calls: Sequence[Callable[[], Answer]]) -> list[Answer]:
+    """Run the calls a few at a time; the first error ends the rest."""
+    if len(calls) <= 1:
+        return [call() for call in calls]
+    with ThreadPoolExecutor(PARALLEL_HEADS, thread_name_prefix="heads") as pool:
+        futures = [pool.submit(call) for call in calls]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise

@@ -1,0 +1,112 @@
+"""Recording what became of artifacts: many at once, in one short transaction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from registry import CopyResult
+from replication.models import Status, Task, Transfer
+from replication.own_writes import announce
+from replication.queue.transitions import Settlement, close_tasks, settle_transfers
+from replication.retries import Verdict
+from replication.runner.context import Context
+from replication.runner.gone import SourceGoneError
+from replication.sync_states import Seen, forget, remember_all
+from replication.wording import size_of
+
+Outcome = CopyResult | BaseException | None
+"""What was copied; what went wrong; None for a deletion that was done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a network thread gave back for one transfer."""
+
+    transfer: Transfer
+    outcome: Outcome
+
+    @property
+    def task(self) -> Task:
+        """The transfer's task, which was read with it."""
+        return self.transfer.task
+
+    @property
+    def tags(self) -> str:
+        """The tags, as people read them."""
+        return ", ".join(self.transfer.tags)
+
+
+def settle(context: Context, results: Sequence[Result]) -> None:
+    """Record results: first what the targets hold now, then the rows, then what follows from them.
+
+    All of it is one transaction, so that a worker that dies leaves nothing half done; what it leaves between that and
+    the closing of tasks is found by the sweep.
+    """
+    if not results:
+        return
+    done = [result for result in results if not isinstance(result.outcome, BaseException)]
+    with transaction.atomic():
+        _remember(context, done)
+        settlements = [_settlement(context, result) for result in results]
+        announce([result.transfer for result in done], source_id=context.spec.source_id)
+        context.recorder.flush_lines()  # before the line that tells of the end
+        ended = settle_transfers(settlements, worker=context.worker)
+    close_tasks(ended)
+
+
+def _remember(context: Context, done: Sequence[Result]) -> None:
+    """Note what was put or deleted; on the source's side too, if rules write there."""
+    seen: list[Seen] = []
+    for result in done:
+        task, transfer = result.task, result.transfer
+        if result.outcome is None:
+            forget(task.target_id, task.target_repository, transfer.tags)
+            continue
+        places = [(task.target_id, task.target_repository)]
+        if context.is_source_a_target:
+            places.append((context.spec.source_id, task.source_repository))
+        seen += [
+            Seen(endpoint_id, repository, tag, transfer.digest)
+            for endpoint_id, repository in places
+            if endpoint_id is not None
+            for tag in transfer.tags
+        ]
+    remember_all(seen)
+
+
+def _settlement(context: Context, result: Result) -> Settlement:
+    """Return what is to be written, and log it."""
+    fields, increments = context.recorder.leave(result.transfer)
+    if isinstance(result.outcome, BaseException):
+        verdict = _judge(context, result.transfer, result.outcome)
+        what = f"{result.task.target_repository}:{result.tags}"
+        context.log_verdict(what, verdict, result.outcome, task_id=result.task.pk)
+        return Settlement(
+            result.transfer,
+            Status(verdict.status),
+            verdict.code,
+            verdict.message,
+            until=context.later(verdict) if verdict.status == "pending" else None,
+            fields=fields,
+            increments=increments,
+        )
+    context.recorder.log(_done_line(result), task_id=result.task.pk)
+    media_type = {"media_type": result.outcome.media_type} if result.outcome else {}
+    return Settlement(result.transfer, Status.SUCCEEDED, fields={**fields, **media_type}, increments=increments)
+
+
+def _done_line(result: Result) -> str:
+    task, digest = result.task, result.transfer.digest
+    if result.outcome is None:
+        return f"deleted {task.target_repository}:{result.tags} ({digest}) at {task.target_name}"
+    assert isinstance(result.outcome, CopyResult)  # noqa: S101 (errors have another line)
+    # What is read for several targets is counted for the first: the sum is what the source sent.
+    read = f"read {size_of(result.outcome.bytes_read)} from the source"
+    return f"copied {task.source_repository}:{result.tags} ({digest}) to {task.target_name}; {read}"
+
+
+def _judge(context: Context, transfer: Transfer, error: BaseException) -> Verdict:
+    if isinstance(error, SourceGoneError):
+        return Verdict("skipped", error.code, str(error))
+    return context.judge(error, attempts=transfer.attempts, started_at=transfer.started_at)
