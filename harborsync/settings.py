@@ -1,5 +1,6 @@
 """Everything that can be set, read from the environment; each NAME also as NAME_FILE (a file that holds the value)."""
 
+import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -213,7 +214,8 @@ SPECTACULAR_SETTINGS = {
 
 # Replication. A worker that stops renewing its lease is taken for dead after LEASE_SECONDS.
 LEASE_SECONDS = int(read_number(env, "HARBORSYNC_LEASE_SECONDS", 30))
-DRAINS_PER_EXECUTION = int(read_number(env, "HARBORSYNC_DRAINS_PER_EXECUTION", 4))
+# One execution does not need more workers than there are processors: each has many copies under way.
+DRAINS_PER_EXECUTION = int(read_number(env, "HARBORSYNC_DRAINS_PER_EXECUTION", max(os.cpu_count() or 2, 2)))
 RETRY_BASE_SECONDS = read_number(env, "HARBORSYNC_RETRY_BASE_SECONDS", 1.0)
 RETRY_CAP_SECONDS = read_number(env, "HARBORSYNC_RETRY_CAP_SECONDS", 60.0)
 RETRY_GIVE_UP_SECONDS = int(read_number(env, "HARBORSYNC_RETRY_GIVE_UP_SECONDS", 24 * 3600))

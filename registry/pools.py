@@ -6,6 +6,7 @@ requests halves it per HEAD. HTTP/1.1 with several connections, because one HTTP
 
 import socket
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,14 +71,49 @@ class _TlsPool(HTTPSConnectionPool):
 
 
 class _Pools(urllib3.PoolManager):
-    """Hands ``stall_seconds`` to the pools' connections; urllib3's pool keys have no room for it."""
+    """Hands ``stall_seconds`` to the pools' connections; urllib3's pool keys have no room for it.
+
+    Asks for a TLS context only where TLS is spoken: making one takes as long as a hundred small requests. Finds a
+    host's pool without building urllib3's key each time, which would take a tenth of a small request: all its pools are
+    made with the same options.
+    """
 
     stall_seconds: float = 60
+    make_context: Callable[[], ssl.SSLContext] = ssl.create_default_context
+
+    def __init__(self, *positional: Any, **named: Any) -> None:
+        super().__init__(*positional, **named)
+        self._by_host: dict[tuple[str | None, str | None, int | None], HTTPConnectionPool] = {}
+
+    def connection_from_host(
+        self,
+        host: str | None,
+        port: int | None = None,
+        scheme: str | None = "http",
+        pool_kwargs: dict[str, Any] | None = None,
+    ) -> HTTPConnectionPool:
+        key = (scheme, host, port)
+        pool = None if pool_kwargs else self._by_host.get(key)
+        if pool is None or pool.pool is None:  # it was closed, to make room for others
+            pool = super().connection_from_host(host, port=port, scheme=scheme, pool_kwargs=pool_kwargs)
+            if len(self._by_host) > self.pools._maxsize:
+                self._by_host.clear()
+            if not pool_kwargs:
+                self._by_host[key] = pool
+        return pool
 
     def _new_pool(
         self, scheme: str, host: str, port: int, request_context: dict[str, Any] | None = None
     ) -> HTTPConnectionPool:
         self.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
+        if scheme == "https":
+            context = self.make_context()
+            request_context = {
+                **(request_context or self.connection_pool_kw),
+                "ssl_context": context,
+                "cert_reqs": context.verify_mode,
+                "assert_hostname": None if context.check_hostname else False,
+            }
         pool = super()._new_pool(scheme, host, port, request_context)
         pool.conn_kw["stall_seconds"] = self.stall_seconds
         return pool
@@ -101,16 +137,15 @@ def make_tls_context(*, verify: bool, ca_certificate: str = "") -> ssl.SSLContex
     return context
 
 
-def make_pools(*, tls_context: ssl.SSLContext, timeouts: Timeouts, proxy_url: str = "") -> urllib3.PoolManager:
+def make_pools(
+    *, tls_context: Callable[[], ssl.SSLContext], timeouts: Timeouts, proxy_url: str = ""
+) -> urllib3.PoolManager:
     """Return pools for one registry (its storage and token hosts included). urllib3 reads no environment."""
     options: dict[str, Any] = {
         "num_pools": 16,
         "maxsize": POOL_CONNECTIONS,
         "blocksize": BLOCK_BYTES,
         "retries": False,
-        "ssl_context": tls_context,
-        "cert_reqs": tls_context.verify_mode,
-        "assert_hostname": None if tls_context.check_hostname else False,
         "socket_options": _KEEPALIVE_OPTIONS,
         "timeout": urllib3.Timeout(connect=timeouts.connect_seconds, read=timeouts.first_byte_seconds),
     }
@@ -119,4 +154,5 @@ def make_pools(*, tls_context: ssl.SSLContext, timeouts: Timeouts, proxy_url: st
     except (urllib3.exceptions.HTTPError, ValueError) as error:
         raise ProtocolError("The proxy's URL is not valid") from error
     pools.stall_seconds = timeouts.stall_seconds
+    pools.make_context = tls_context
     return pools

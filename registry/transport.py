@@ -104,7 +104,10 @@ class Answer:
 
     def discard(self) -> None:
         """Read away a short body so that the connection can be kept."""
-        self.refusal()
+        if self._response.length_remaining == 0:
+            self.close()
+        else:
+            self.refusal()
 
     def interrupt(self) -> None:
         """Wake a thread that waits for this body; safe to call from any thread."""

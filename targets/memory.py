@@ -45,14 +45,14 @@ end
 return answers
 """
 
-# KEYS as above. ARGV: token, seconds to keep, seconds for hints, repository, digests.
+# KEYS as above. ARGV: token, seconds to keep, seconds for hints, repository, number of blobs, blobs, manifests.
 _LANDED = """
-local count = #ARGV - 4
+local count = tonumber(ARGV[5])
 for i = 1, count do
-  redis.call('SADD', KEYS[1], ARGV[4 + i])
   redis.call('SET', KEYS[1 + i], ARGV[4], 'EX', ARGV[3])
   if redis.call('GET', KEYS[1 + count + i]) == ARGV[1] then redis.call('DEL', KEYS[1 + count + i]) end
 end
+redis.call('SADD', KEYS[1], unpack(ARGV, 6))
 redis.call('EXPIRE', KEYS[1], ARGV[2])
 """
 
@@ -64,12 +64,14 @@ end
 
 
 class SharedMemory:
-    """The memory of one registry's blobs and manifests, for one piece of work."""
+    """The memory of one registry's blobs and manifests. Make one often: it holds on to a little of what it was told."""
 
     def __init__(self, name: str, broker: Broker) -> None:
         self._name = name
         self._broker = broker
         self._token = secrets.token_hex(8)
+        self._whole: set[str] = set()
+        self._manifests: set[tuple[str, str]] = set()
 
     def claim(self, repository: str, digests: Sequence[str]) -> Mapping[str, Found]:
         """Return how each blob stands, and take those that nobody else is putting. One round trip."""
@@ -85,12 +87,13 @@ class SharedMemory:
         flights.follow(self._broker, taken, self._token)
         return found
 
-    def landed(self, repository: str, digests: Collection[str]) -> None:
-        """Remember that the repository has the blobs. One round trip."""
-        keys = [self._set_of(repository), *map(self._hint_of, digests), *map(self._flight_of, digests)]
-        arguments = [self._token, KEEP_SECONDS, HINT_SECONDS, repository, *digests]
+    def landed(self, repository: str, blobs: Collection[str], manifests: Collection[str] = ()) -> None:
+        """Remember that the repository has these. One round trip."""
+        keys = [self._set_of(repository), *map(self._hint_of, blobs), *map(self._flight_of, blobs)]
+        arguments = [self._token, KEEP_SECONDS, HINT_SECONDS, repository, len(blobs), *blobs, *manifests]
         self._broker.run(_LANDED, keys=keys, arguments=arguments, otherwise=None)
-        flights.leave(map(self._flight_of, digests))
+        flights.leave(map(self._flight_of, blobs))
+        self._manifests.update((repository, digest) for digest in manifests)
 
     def release(self, digests: Collection[str]) -> None:
         """Give claims up. One round trip."""
@@ -100,18 +103,20 @@ class SharedMemory:
             flights.leave(keys)
 
     def has_manifest(self, repository: str, digest: str) -> bool | None:
-        """Answer whether the repository has the manifest, None when that is not known. One round trip."""
+        """Answer whether the repository has the manifest, None when that is not known. One round trip at most."""
+        if (repository, digest) in self._manifests:
+            return True
+        if repository in self._whole:
+            return False  # perhaps another worker has brought it since: then its blobs turn out to be there
         members = [digest, WHOLE]
         unknown: Sequence[int] = (0, 0)
         key = self._set_of(repository)
         is_there, is_whole = self._broker.ask(lambda redis: redis.smismember(key, members), unknown)
+        if is_whole:
+            self._whole.add(repository)
         if is_there:
             return True
         return False if is_whole else None
-
-    def manifest_landed(self, repository: str, digest: str) -> None:
-        """Remember that the repository has the manifest. One round trip."""
-        self._add(repository, digest)
 
     def begin(self, repository: str) -> None:
         """Remember that the repository is new: whatever will be in it is told here."""
@@ -119,6 +124,8 @@ class SharedMemory:
 
     def forget(self, repository: str) -> None:
         """Believe nothing of it any more."""
+        self._whole.discard(repository)
+        self._manifests = {(name, digest) for name, digest in self._manifests if name != repository}
         self._broker.ask(lambda redis: redis.delete(self._set_of(repository)), None)
 
     def _add(self, repository: str, member: str) -> None:

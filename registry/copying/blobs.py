@@ -22,6 +22,7 @@ from registry.media import Descriptor
 from registry.pools import BLOCK_BYTES
 
 _WATCH_SECONDS = 0.2
+_FEW_BLOBS = 4
 _FIRST_LOOK_SECONDS = 0.01
 _LONGEST_LOOK_SECONDS = 0.25
 
@@ -58,16 +59,17 @@ class BlobMover:
     def move_all(self, blobs: list[Descriptor]) -> None:
         """Put all blobs there. The first failure stops the others and is raised."""
         found = self._claim(blobs)
-        try:
-            left = [blob for blob in blobs if not self._is_known_there(blob, found[blob.digest])]
-            # What others are putting comes last: whoever waits holds no claim that has not begun.
-            left.sort(key=lambda blob: not found[blob.digest].is_ours_to_put)
-            self._run_all([(blob, found[blob.digest]) for blob in left])
-        finally:
-            self._tell_landed()
-            if self._claimed:
-                self._target.memory.release(self._claimed)
-                self._claimed = set()
+        left = [blob for blob in blobs if not self._is_known_there(blob, found[blob.digest])]
+        # What others are putting comes last: whoever waits holds no claim that has not begun.
+        left.sort(key=lambda blob: not found[blob.digest].is_ours_to_put)
+        self._run_all([(blob, found[blob.digest]) for blob in left])
+
+    def finish(self) -> None:
+        """Tell of what landed, and give up what was claimed and did not."""
+        self.tell_landed()
+        if self._claimed:
+            self._target.memory.release(self._claimed)
+            self._claimed = set()
 
     def _claim(self, blobs: Sequence[Descriptor]) -> Mapping[str, Found]:
         found = self._target.memory.claim(self._target.repository, [blob.digest for blob in blobs])
@@ -84,7 +86,9 @@ class BlobMover:
         return False
 
     def _run_all(self, work: Sequence[tuple[Descriptor, Found]]) -> None:
-        if not work:
+        if all(blob.size_bytes < BLOCK_BYTES for blob, _ in work) and len(work) <= _FEW_BLOBS:
+            for blob, found in work:  # threads would cost more than they bring: other artifacts move beside this one
+                self._move_unless_halted(blob, found)
             return
         with ThreadPoolExecutor(
             min(max(self._options.parallel_blobs, 1), len(work)), thread_name_prefix="blob"
@@ -130,14 +134,15 @@ class BlobMover:
             self._landed.add(blob.digest)
             if blob.size_bytes < BLOCK_BYTES:
                 return
-        self._tell_landed()
+        self.tell_landed()
 
-    def _tell_landed(self) -> None:
+    def tell_landed(self, *manifests: str) -> None:
+        """Remember the blobs that are there now and were not told of yet, and manifests with them."""
         with self._lock:
             landed, self._landed = self._landed, set()
             self._claimed -= landed
-        if landed:
-            self._target.memory.landed(self._target.repository, landed)
+        if landed or manifests:
+            self._target.memory.landed(self._target.repository, landed, manifests)
 
     def _find_present(self, blob: Descriptor) -> None:
         self._reader.decline(blob.digest)

@@ -56,6 +56,7 @@ class Lane:
             outcome = error
         finally:
             self._reader.finish()
+            self._mover.finish()
         self._teller.tell(TargetFinished(outcome))
         return outcome
 
@@ -92,7 +93,7 @@ class Lane:
                 raise
             self._target.client.put_manifest(self._target.repository, reference, manifest)
         self._manifests_pushed += 1
-        self._target.memory.manifest_landed(self._target.repository, manifest.digest)
+        self._mover.tell_landed(manifest.digest)
         self._teller.tell(ManifestPushed(manifest.digest, reference, manifest.size_bytes))
 
     def _repair(self, manifest: Manifest, error: RegistryError, *, is_certain: bool) -> bool:

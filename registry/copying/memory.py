@@ -49,17 +49,17 @@ class BlobMemory(Protocol):
         Nobody waits for a claim while holding another that has not begun, so put what is yours first.
         """
 
-    def landed(self, repository: str, digests: Collection[str]) -> None:
-        """Remember that the repository has the blobs; this ends the claims on them."""
+    def landed(self, repository: str, blobs: Collection[str], manifests: Collection[str] = ()) -> None:
+        """Remember that the repository has these; for blobs this ends the claims on them.
+
+        A manifest that is there shows that all that it refers to is: registries check that at the push.
+        """
 
     def release(self, digests: Collection[str]) -> None:
         """Give claims up, whatever came of them; those that have ended do no harm."""
 
     def has_manifest(self, repository: str, digest: str) -> bool | None:
         """Answer whether the repository has the manifest; None: it has to be asked."""
-
-    def manifest_landed(self, repository: str, digest: str) -> None:
-        """Remember that the repository has the manifest, and by that all that it refers to."""
 
     def begin(self, repository: str) -> None:
         """Remember that the repository is not there yet: what will be in it is what lands from now on."""
@@ -75,7 +75,7 @@ class NoMemory:
         """Everything has to be asked for."""
         return dict.fromkeys(digests, UNKNOWN)
 
-    def landed(self, repository: str, digests: Collection[str]) -> None:
+    def landed(self, repository: str, blobs: Collection[str], manifests: Collection[str] = ()) -> None:
         """Nothing to remember."""
 
     def release(self, digests: Collection[str]) -> None:
@@ -84,9 +84,6 @@ class NoMemory:
     def has_manifest(self, repository: str, digest: str) -> bool | None:
         """It has to be asked."""
         return None
-
-    def manifest_landed(self, repository: str, digest: str) -> None:
-        """Nothing to remember."""
 
     def begin(self, repository: str) -> None:
         """Nothing to remember."""

@@ -10,7 +10,8 @@ still join in time, else it reads alone.
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from functools import partial
 
 from registry.client import BlobSource
@@ -18,6 +19,7 @@ from registry.copying.halt import Halt
 from registry.copying.order import CopySource
 from registry.copying.reading import Reading, Share
 from registry.media import Descriptor
+from registry.pools import BLOCK_BYTES
 
 _LOOK_SECONDS = 0.1
 
@@ -41,6 +43,11 @@ class Readings:
         self._changed = threading.Condition()
         self._gatherings: dict[str, _Gathering] = {}
         self._readers: list[Reader] = []
+
+    @property
+    def count(self) -> int:
+        """How many targets there are."""
+        return len(self._readers)
 
     def reader(self, halt: Halt) -> "Reader":
         """Return the side of one target; make all of them before the first one is used."""
@@ -136,6 +143,9 @@ class Reader:
         What is yielded last has been verified together with everything this target was given before; that an upload of
         an earlier attempt is gone on with leaves it to the target to verify the whole.
         """
+        if not offset and self._is_only_one and blob.size_bytes <= BLOCK_BYTES:
+            yield from self._at_once(blob, on_read)
+            return
         is_alone = offset > 0
         while True:
             share, begin = self._take_part(blob, offset, on_read, is_alone=is_alone)
@@ -152,6 +162,20 @@ class Reader:
             if not share.is_detached:
                 return
             is_alone = True
+
+    def _at_once(self, blob: Descriptor, on_read: Callable[[int], None]) -> Iterator[bytes]:
+        """Yield a blob of one block that nobody else wants, read by the thread that sends it."""
+        source = self._readings.source_of(blob)
+        self._followed[blob.digest] = source
+        try:
+            with closing(source.open()) as pieces:
+                yield from pieces
+        finally:
+            on_read(source.received_bytes)
+
+    @property
+    def _is_only_one(self) -> bool:
+        return self._readings.count == 1
 
     def leave_all(self) -> None:
         """Wake the threads that wait for bytes; they raise Stopped."""

@@ -44,7 +44,7 @@ def claim_listing(execution_id: int, *, worker: str, now: datetime) -> Execution
 def claim_repository(execution_id: int, *, worker: str, now: datetime) -> list[Task]:
     """Take one repository to plan, for all its targets that are due; empty when there is none."""
     waiting = Task.objects.filter(due(now), execution_id=execution_id, planned_at__isnull=True)
-    if not waiting.exists():  # spares SQLite the write lock
+    if _is_nothing_there(waiting):
         return []
     with transaction.atomic():
         first = _lock(waiting.order_by("id")).first()
@@ -60,10 +60,12 @@ def claim_artifacts(execution_id: int, *, worker: str, now: datetime, at_most: i
     Three statements, however many are taken. Empty when there is none.
     """
     waiting = _claimable_transfers(execution_id, now)
-    if not waiting.exists():  # spares SQLite the write lock
+    if _is_nothing_there(waiting):
         return []
     with transaction.atomic():
         first = list(_lock(waiting.order_by("id")).select_related("task")[:at_most])
+        if not first:
+            return []
         artifacts: dict[tuple[str, str, str], list[Transfer]] = {_artifact_of(transfer): [] for transfer in first}
         taken = {transfer.pk for transfer in first}
         others = waiting.filter(digest__in={transfer.digest for transfer in first}).exclude(pk__in=taken)
@@ -99,6 +101,11 @@ def _claimable_transfers(execution_id: int, now: datetime) -> QuerySet[Transfer]
     copies = Transfer.objects.filter(task=OuterRef("task"), operation=Operation.COPY, status__in=OPEN)
     may_go = ~Q(operation=Operation.DELETION) | ~Exists(copies)
     return Transfer.objects.filter(due(now), may_go, execution_id=execution_id)
+
+
+def _is_nothing_there(rows: "QuerySet[Row]") -> bool:
+    """Look before the transaction where that spares something: on SQLite it takes the write lock."""
+    return not connection.features.has_select_for_update_skip_locked and not rows.exists()
 
 
 def _lock(rows: "QuerySet[Row]") -> "QuerySet[Row]":

@@ -29,8 +29,8 @@ TURN_SECONDS = 30.0
 # A thread that does not notice a stop (blocked in a silent socket) is left behind after this.
 STOP_GRACE_SECONDS = 0.75
 # Results are recorded together: when so many have come, or the first of them has waited so long.
-RESULTS_AT_ONCE = 32
-RESULTS_WAIT_SECONDS = 0.1
+RESULTS_AT_ONCE = 64
+RESULTS_WAIT_SECONDS = 0.25
 # Small artifacts are claimed ahead, as many as were copied in so many seconds, but never more than this.
 CLAIM_AHEAD_SECONDS = 0.5
 CLAIMS_AT_MOST = 64
