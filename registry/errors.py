@@ -20,7 +20,9 @@
         ├── DigestMismatchError      "digest_mismatch"  temporary
         ├── ProtocolError            "protocol"
         ├── BlobUnknownError         "blob_unknown"     temporary
-        └── SiblingTagsError         "sibling_tags"
+        ├── SiblingTagsError         "sibling_tags"
+        └── NoMatchingPlatformError  "no_matching_platform"
+            └── AmbiguousPlatformError   "ambiguous_platform"
 
 ``str()`` of each says what was attempted, on what, and what came back, without secrets and without the query
 strings of signed addresses. ``code`` is stable: it is stored, filtered by and translated elsewhere.
@@ -177,3 +179,15 @@ class SiblingTagsError(RegistryError):
     def __init__(self, message: str, *, siblings: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.siblings = tuple(siblings)
+
+
+class NoMatchingPlatformError(RegistryError):
+    """The index has no image for any of the platforms that are wanted."""
+
+    code = "no_matching_platform"
+
+
+class AmbiguousPlatformError(NoMatchingPlatformError):
+    """One image is wanted, and several match."""
+
+    code = "ambiguous_platform"

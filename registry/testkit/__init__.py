@@ -10,7 +10,7 @@ with MemoryRegistry(auth="bearer", username="u", password="p") as registry:
 from registry.testkit import known_faults
 from registry.testkit.content import Content, DiscardedContent, GeneratedContent, StoredContent, digest_of
 from registry.testkit.faults import Fault
-from registry.testkit.images import BuiltManifest, build_artifact, build_image, build_index
+from registry.testkit.images import BuiltManifest, build_artifact, build_attestation, build_image, build_index
 from registry.testkit.memory import MemoryRegistry
 from registry.testkit.messages import Request, Response
 from registry.testkit.store import StoredManifest
@@ -27,6 +27,7 @@ __all__ = [
     "StoredContent",
     "StoredManifest",
     "build_artifact",
+    "build_attestation",
     "build_image",
     "build_index",
     "digest_of",

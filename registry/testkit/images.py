@@ -33,6 +33,7 @@ class BuiltManifest:
     content: bytes
     blobs: Mapping[str, Content] = field(default_factory=dict)
     platform: str = ""
+    entry_annotations: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -44,6 +45,8 @@ class BuiltManifest:
         described: Json = {"mediaType": self.media_type, "digest": self.digest, "size": len(self.content)}
         if self.platform:
             described["platform"] = parse_platform(self.platform)
+        if self.entry_annotations:
+            described["annotations"] = dict(self.entry_annotations)
         return described
 
 
@@ -52,8 +55,12 @@ def parse_platform(text: str) -> dict[str, str]:
 
     >>> parse_platform("linux/arm64/v8")
     {'os': 'linux', 'architecture': 'arm64', 'variant': 'v8'}
+    >>> parse_platform("windows/amd64:10.0.17763.1")
+    {'os': 'windows', 'architecture': 'amd64', 'os.version': '10.0.17763.1'}
     """
-    return dict(zip(("os", "architecture", "variant"), text.split("/"), strict=False))
+    platform, _, version = text.partition(":")
+    parts = dict(zip(("os", "architecture", "variant"), platform.split("/"), strict=False))
+    return {**parts, "os.version": version} if version else parts
 
 
 def describe(content: bytes | Content, media_type: str) -> Json:
@@ -112,6 +119,13 @@ def build_index(children: Sequence[BuiltManifest], *, docker: bool = False) -> B
         "manifests": [child.descriptor() for child in children],
     }
     return BuiltManifest(media_type, _encode(document))
+
+
+def build_attestation(subject: BuiltManifest) -> BuiltManifest:
+    """Build what BuildKit lists beside an image in its index (BuildKit, docs/attestations/attestation-storage.md)."""
+    about = {"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": subject.digest}
+    built = build_image([f"provenance of {subject.digest}\n".encode()], platform="unknown/unknown")
+    return BuiltManifest(built.media_type, built.content, built.blobs, built.platform, about)
 
 
 def build_artifact(payload: bytes | Content, *, artifact_type: str, subject: Json | None = None) -> BuiltManifest:

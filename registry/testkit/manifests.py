@@ -50,7 +50,8 @@ def _put(exchange: Exchange, repository: str, reference: str) -> Response:
     if tag is None and digest != reference:
         raise ApiError(400, "DIGEST_INVALID", "provided digest did not match uploaded content")
     stored = StoredManifest(media_type, content)
-    exchange.registry.store.put_manifest(repository, digest, stored, tag)
+    sparse = exchange.registry.sparse_indexes
+    exchange.registry.store.put_manifest(repository, digest, stored, tag, sparse=sparse)
     exchange.tell("push", _target(repository, digest, stored, reference))
     headers = {
         "Location": exchange.link(f"/v2/{repository}/manifests/{digest}"),

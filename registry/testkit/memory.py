@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from registry.testkit.content import Content, GeneratedContent, as_content, digest_of, read_all
-from registry.testkit.images import BuiltManifest, build_artifact, build_image, build_index
+from registry.testkit.images import BuiltManifest, build_artifact, build_attestation, build_image, build_index
 from registry.testkit.messages import Request
 from registry.testkit.server import RegistryServer
 from registry.testkit.state import RegistryState
@@ -159,12 +159,18 @@ class MemoryRegistry(RegistryState):
         platforms: Sequence[str] = ("linux/amd64", "linux/arm64/v8"),
         *,
         docker: bool = False,
+        attested: bool = False,
     ) -> str:
-        """Store a multi-platform image, its children by digest only, and give the index's digest."""
+        """Store a multi-platform image, its children by digest only, and give the index's digest.
+
+        `attested` adds an attestation of each image, as BuildKit does.
+        """
         children = [
             build_image([f"{repository}:{tag} for {platform}\n".encode()], docker=docker, platform=platform)
             for platform in platforms
         ]
+        if attested:
+            children += [build_attestation(child) for child in children]
         for child in children:
             self.add_manifest(repository, None, child)
         return self.add_manifest(repository, tag, build_index(children, docker=docker))

@@ -23,6 +23,7 @@ class RegistryState:
     - `page_size` cuts every listing; `mount=False` answers every mount with a new session.
     - `discard_uploads` keeps digest and size of uploaded blobs only; `single_post` takes POST with digest and body.
     - `referrers` offers the referrers API; `strict_upload_state` see `uploads`.
+    - `sparse_indexes` takes an index whose manifests are not all there (distribution v3, validation.manifests.indexes).
     - `notify_url`, `notify_headers`: where notifications go.
     - `certificate_path`, `key_path`: serve HTTPS; `path_prefix` ("/registry"): everything lies below it.
     """
@@ -40,6 +41,7 @@ class RegistryState:
     mount: bool = True
     single_post: bool = False
     referrers: bool = False
+    sparse_indexes: bool = False
     discard_uploads: bool = False
     strict_upload_state: bool = False
     notify_url: str = ""

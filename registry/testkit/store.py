@@ -120,11 +120,16 @@ class Store:
         with self._lock:
             self.uploads.pop(identifier, None)
 
-    def put_manifest(self, repository: str, digest: str, manifest: StoredManifest, tag: str | None) -> None:
-        """Store a manifest and let a tag point at it, or raise MANIFEST_BLOB_UNKNOWN for what it names."""
+    def put_manifest(
+        self, repository: str, digest: str, manifest: StoredManifest, tag: str | None, *, sparse: bool = False
+    ) -> None:
+        """Store a manifest and let a tag point at it, or raise MANIFEST_BLOB_UNKNOWN for what it names.
+
+        `sparse` takes an index whatever it names.
+        """
         with self.changing(repository) as kept:
             missing = sorted(_named_digests(manifest) - set(kept.blobs) - set(kept.manifests))
-            if missing:
+            if missing and not (sparse and manifest.media_type in INDEX_TYPES):
                 raise ApiError(400, "MANIFEST_BLOB_UNKNOWN", f"blob unknown to registry: {missing[0]}")
             kept.manifests[digest] = manifest
             kept.has_had_manifests = True
