@@ -33,6 +33,7 @@ from registry.errors import (
     ImmutableError,
     NetworkError,
     NetworkTimeoutError,
+    NoMatchingPlatformError,
     NotFoundError,
     ProtocolError,
     QuotaExceededError,
@@ -48,6 +49,7 @@ from registry.errors import (
 )
 from registry.kinds import KINDS, RegistryKind, find_kind
 from registry.media import Descriptor, Manifest, Platform
+from registry.platforms import PlatformChoice
 from registry.reference import Reference, normalise_registry_url, parse_reference
 
 __all__ = [
@@ -81,10 +83,12 @@ __all__ = [
     "ManifestPushed",
     "NetworkError",
     "NetworkTimeoutError",
+    "NoMatchingPlatformError",
     "NotFoundError",
     "Note",
     "Opener",
     "Platform",
+    "PlatformChoice",
     "ProtocolError",
     "QuotaExceededError",
     "RateLimitedError",

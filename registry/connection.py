@@ -44,6 +44,8 @@ class Learned:
     """Whether HEAD on a manifest gives type, size and digest; where not, GET is used at once."""
     chunk_limit_bytes: int | None = None
     """The largest chunk that was not refused as too large."""
+    sparse_index: bool | None = None
+    """Whether it takes an index whose manifests are not all there."""
     warnings: set[str] = field(default_factory=set)
     """Texts of ``Warning: 299`` headers, each logged once."""
 

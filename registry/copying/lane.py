@@ -9,6 +9,7 @@ from registry.copying.halt import Halt
 from registry.copying.order import CopyOptions, CopyOutcome, CopyResult, CopySource, CopyTarget
 from registry.copying.sharing import Readings
 from registry.copying.source import SourceTree
+from registry.copying.sparse import SparseTarget
 from registry.copying.tree import Tree, Walker
 from registry.errors import BlobUnknownError, RegistryError, UnsupportedError
 from registry.media import Manifest
@@ -62,13 +63,16 @@ class Lane:
 
     def _copy(self) -> CopyResult:
         self._halt.check()
-        tree = Walker(self._source, self._target, teller=self._teller).walk()
+        self._sparse = SparseTarget(self._target, self._source.selection())
+        tree = Walker(self._source, self._target, sparse=self._sparse, teller=self._teller).walk()
         blobs = tree.largest_first
         self._reader.announce(blobs)
         self._teller.tell(ArtifactSized(tree.size_bytes))
         self._note_foreign_layers(tree)
+        self._note_selection(tree)
         self._mover.move_all(blobs)
         self._push_manifests(tree)
+        self._sparse.learn_from_success()
         return self._result(tree)
 
     def _push_manifests(self, tree: Tree) -> None:
@@ -83,8 +87,22 @@ class Lane:
 
     def _push(self, manifest: Manifest, reference: str) -> None:
         try:
+            self._put(manifest, reference)
+        except (BlobUnknownError, UnsupportedError) as error:
+            explained = self._sparse.explain(error, manifest)
+            if explained is None:
+                raise
+            raise explained from error
+        self._manifests_pushed += 1
+        self._mover.tell_landed(manifest.digest)
+        self._teller.tell(ManifestPushed(manifest.digest, reference, manifest.size_bytes))
+
+    def _put(self, manifest: Manifest, reference: str) -> None:
+        try:
             self._target.client.put_manifest(self._target.repository, reference, manifest)
         except BlobUnknownError as error:
+            if self._sparse.names_a_hole(error, manifest):
+                raise
             self._repair(manifest, error, is_certain=True)
             self._target.client.put_manifest(self._target.repository, reference, manifest)
         except UnsupportedError as error:
@@ -92,9 +110,6 @@ class Lane:
             if error.registry_code.upper() != "MANIFEST_INVALID" or not self._repair(manifest, error, is_certain=False):
                 raise
             self._target.client.put_manifest(self._target.repository, reference, manifest)
-        self._manifests_pushed += 1
-        self._mover.tell_landed(manifest.digest)
-        self._teller.tell(ManifestPushed(manifest.digest, reference, manifest.size_bytes))
 
     def _repair(self, manifest: Manifest, error: RegistryError, *, is_certain: bool) -> bool:
         """Put again what the registry misses; answer whether it missed anything.
@@ -108,7 +123,7 @@ class Lane:
         missing = [blob for blob in manifest.blobs if not self._target.has_blob(blob.digest)]
         self._mover.move_all(missing)
         for child in manifest.children:
-            if not self._target.has_manifest(child.digest):
+            if not self._sparse.is_left_out(manifest, child.digest) and not self._target.has_manifest(child.digest):
                 found = self._source.manifest(child.digest)
                 missing += found.blobs
                 self._mover.move_all(list(found.blobs))
@@ -124,6 +139,12 @@ class Lane:
     def _note_foreign_layers(self, tree: Tree) -> None:
         for layer in tree.foreign_layers.values():
             self._teller.tell(Note("info", f"The layer {layer.digest} may not be redistributed and is left out"))
+
+    def _note_selection(self, tree: Tree) -> None:
+        selection = self._sparse.selection
+        if selection.summary:
+            kept = "the digest stays" if tree.root.digest == self._source.digest else f"new digest {tree.root.digest}"
+            self._teller.tell(Note("info", f"{self._source.digest}: {selection.summary}, {kept}"))
 
     def _result(self, tree: Tree) -> CopyResult:
         moved = self._mover.moved

@@ -5,16 +5,18 @@ from dataclasses import dataclass
 from registry.client import NO_SHELF, RegistryClient, UploadShelf
 from registry.copying.memory import NO_MANIFESTS, NO_MEMORY, BlobMemory, ManifestMemory
 from registry.errors import AuthError, DeniedError, RegistryError
+from registry.platforms import PlatformChoice
 
 
 @dataclass(frozen=True)
 class CopySource:
-    """What to copy. ``manifests`` are those that need not be read any more."""
+    """What to copy; with ``platforms`` only those of an index. ``manifests`` need not be read any more."""
 
     client: RegistryClient
     repository: str
     digest: str
     manifests: ManifestMemory = NO_MANIFESTS
+    platforms: PlatformChoice | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class CopyOptions:
 
 @dataclass(frozen=True)
 class CopyResult:
-    """What was done for one target.
+    """What was done for one target. ``digest`` is what stands there now.
 
     ``bytes_read`` is what was read at the source for this target's account. What is read for several is counted for the
     first of them, so that the sum over all targets is what left the source.

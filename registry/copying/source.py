@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from registry.copying.order import CopySource
 from registry.media import Manifest
+from registry.platforms import Selection, select
 
 Answer = TypeVar("Answer")
 
@@ -45,11 +46,26 @@ class SourceTree:
         self.digest = source.digest
         self._source = source
         self._manifests = Once[Manifest](self._read)
+        self._selections = Once[Selection](self._select)
         self._blobs = Once[bool](lambda digest: source.client.has_blob(source.repository, digest))
 
     def manifest(self, digest: str) -> Manifest:
         """Return a manifest."""
         return self._manifests.get(digest)
+
+    def selection(self) -> Selection:
+        """Return what of the artifact is taken."""
+        return self._selections.get(self.digest)
+
+    def root(self) -> Manifest:
+        """Return what stands under the tags in the end: the artifact itself, unless platforms were chosen."""
+        selection = self.selection()
+        return selection.manifest or self.manifest(selection.digest)
+
+    def _select(self, digest: str) -> Selection:
+        artifact = self.manifest(digest)
+        choice = self._source.platforms
+        return select(artifact, choice) if choice else Selection(digest, artifact)
 
     def has_blob(self, digest: str) -> bool:
         """Answer whether the source has a blob."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from registry.copying.events import Note, Teller
 from registry.copying.order import CopyTarget
 from registry.copying.source import SourceTree
+from registry.copying.sparse import SparseTarget
 from registry.errors import NotFoundError, ProtocolError
-from registry.media import MANIFEST_TYPES, Descriptor, Manifest
+from registry.media import INDEX_TYPES, MANIFEST_TYPES, Descriptor, Manifest
 
 DEPTH_LIMIT = 8
 """Indexes in indexes are allowed; real ones have two levels, and something must end a malicious one."""
@@ -40,23 +41,25 @@ class Tree:
 class Walker:
     """Walks an artifact's manifests at the source; what the target has is not descended into."""
 
-    def __init__(self, source: SourceTree, target: CopyTarget, *, teller: Teller) -> None:
+    def __init__(self, source: SourceTree, target: CopyTarget, *, sparse: SparseTarget, teller: Teller) -> None:
         self._source = source
         self._target = target
+        self._sparse = sparse
         self._teller = teller
         self._visited: set[str] = set()
 
     def walk(self) -> Tree:
-        """Return the tree below the source's digest. Two requests per manifest: HEAD at the target, GET at the source
-        (one for all targets).
+        """Return the tree below what is to stand at the target. Two requests per manifest: HEAD at the target, GET at
+        the source (one for all targets).
 
-        A manifest that stands at the target proves that everything below it does: registries check at the push.
+        A manifest that stands at the target proves that everything below it does (`SparseTarget` knows exceptions).
         """
-        digest = self._source.digest
-        self._visited.add(digest)
-        is_present = self._target.has_manifest(digest)
-        tree = Tree(self._source.manifest(digest))
+        tree = Tree(self._source.root())
+        self._visited.add(tree.root.digest)
+        is_present = self._target.has_manifest(tree.root.digest)
         if not is_present:
+            self._sparse.refuse_what_was_refused_before()
+        if not is_present or not self._sparse.proves_all_below(is_index=tree.root.is_index):
             self._add(tree, tree.root, depth=0)
         return tree
 
@@ -73,7 +76,7 @@ class Walker:
 
     def _unvisited(self, manifest: Manifest) -> Iterator[Descriptor]:
         for child in manifest.children:
-            if child.digest not in self._visited:
+            if child.digest not in self._visited and not self._sparse.is_left_out(manifest, child.digest):
                 if len(self._visited) >= MANIFEST_LIMIT:
                     raise ProtocolError(f"The index refers to more than {MANIFEST_LIMIT} manifests")
                 self._visited.add(child.digest)
@@ -81,7 +84,8 @@ class Walker:
 
     def _child(self, tree: Tree, child: Descriptor) -> Manifest | None:
         """Return the child's manifest; None when the target has it or when it turns out to be a blob."""
-        if self._target.has_manifest(child.digest):
+        proves_all = self._sparse.proves_all_below(is_index=child.media_type in INDEX_TYPES)
+        if self._target.has_manifest(child.digest) and proves_all:
             return None
         try:
             return self._source.manifest(child.digest)
