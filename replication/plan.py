@@ -2,8 +2,9 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
+from registry.platforms import Mode, PlatformChoice
 from replication.filters import FilterSpec
 
 
@@ -28,6 +29,13 @@ class RuleSpec:
     deletion: bool = False
     kilobits_per_second: int = 0
     copy_by_chunk: bool = False
+    platforms: tuple[str, ...] = ()
+    platform_mode: str = ""
+
+    @property
+    def choice(self) -> PlatformChoice | None:
+        """Return the platforms that are taken of an index, None for all."""
+        return PlatformChoice.parse(self.platforms, cast(Mode, self.platform_mode)) if self.platforms else None
 
     def to_json(self) -> dict[str, Any]:
         """Return the spec as JSON values."""
@@ -39,6 +47,7 @@ class RuleSpec:
         fields = dict(document)
         fields["filters"] = tuple(FilterSpec(**f) for f in fields.get("filters", ()))
         fields["targets"] = tuple(TargetSpec(**t) for t in fields.get("targets", ()))
+        fields["platforms"] = tuple(fields.get("platforms", ()))
         return cls(**fields)
 
 
@@ -79,18 +88,29 @@ class RepositoryPlan:
     unchanged: Mapping[str, str] | None = None
 
 
-def plan_copies(source: Mapping[str, str], target: Mapping[str, str], *, override: bool) -> RepositoryPlan:
+def plan_copies(
+    source: Mapping[str, str],
+    target: Mapping[str, str],
+    *,
+    override: bool,
+    in_step: Collection[str] | None = None,
+) -> RepositoryPlan:
     """Compare `{tag: digest}` of both sides and group what differs by digest, so that a digest travels once.
+
+    `in_step` names the tags that need nothing, where that is not those with the same digest on both sides.
 
     >>> plan = plan_copies({"a": "d1", "b": "d1", "c": "d2"}, {"c": "d2"}, override=True)
     >>> [(t.digest, t.tags) for t in plan.transfers], plan.unchanged
     ([('d1', ('a', 'b'))], {'c': 'd2'})
     """
-    unchanged = {tag: digest for tag, digest in source.items() if target.get(tag) == digest}
+    if in_step is None:
+        in_step = {tag for tag, digest in source.items() if target.get(tag) == digest}
+    unchanged = {tag: target[tag] for tag in source if tag in in_step}
     wanted: dict[tuple[str, bool], list[str]] = {}
     for tag, digest in sorted(source.items()):
         if tag not in unchanged:
-            kept = tag in target and not override
+            # The same digest is not another image: a sparse index may want to be completed.
+            kept = tag in target and target[tag] != digest and not override
             wanted.setdefault((digest, kept), []).append(tag)
     transfers = tuple(_copy(digest, tags, kept=kept) for (digest, kept), tags in wanted.items())
     return RepositoryPlan(transfers=transfers, unchanged=unchanged)

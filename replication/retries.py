@@ -3,7 +3,14 @@
 import random
 from dataclasses import dataclass
 
-from registry import ImmutableError, RateLimitedError, RegistryError, SiblingTagsError, Stopped
+from registry import (
+    ImmutableError,
+    NoMatchingPlatformError,
+    RateLimitedError,
+    RegistryError,
+    SiblingTagsError,
+    Stopped,
+)
 
 # A registry that asks for patience gets it, up to this.
 RETRY_AFTER_CAP_SECONDS = 600.0
@@ -48,7 +55,7 @@ def judge(error: BaseException, *, attempts: int, elapsed_seconds: float, policy
         return Verdict("stopped")
     if not isinstance(error, RegistryError):
         return Verdict("failed", "internal_error", f"{type(error).__name__}: {error}")
-    if isinstance(error, ImmutableError | SiblingTagsError):
+    if isinstance(error, ImmutableError | SiblingTagsError | NoMatchingPlatformError):
         return Verdict("skipped", error.code, str(error))
     is_patience_over = elapsed_seconds > policy.give_up_seconds and not isinstance(error, RateLimitedError)
     if not error.is_temporary or is_patience_over:

@@ -1,12 +1,14 @@
 """The memory of what the targets hold."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from replication.in_step import Put
 from replication.models import SyncState
 
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -14,19 +16,30 @@ LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True, order=True)
 class Seen:
-    """A tag that was just seen, or put, at a place."""
+    """A tag that was just seen, or put, at a place; `source_digest` and `selection` as in `Put`."""
 
     endpoint_id: int
     repository: str
     tag: str
     digest: str
+    source_digest: str = ""
+    selection: str = ""
 
 
-def trusted_digests(endpoint_id: int | None, repository: str) -> dict[str, str]:
-    """Return `{tag: digest}` of what the place was seen to hold lately enough to be believed without asking."""
+def puts_of(endpoint_id: int | None, repository: str, meant: Q | None = None) -> dict[str, Put]:
+    """Return `{tag: what was put there}` of a place; what was seen lately enough is trusted. `meant` narrows it."""
+    rows = SyncState.objects.filter(endpoint=endpoint_id, repository=repository)
+    return {tag: put for _, tag, put in _puts(rows.filter(meant) if meant is not None else rows)}
+
+
+def _puts(rows: QuerySet[SyncState]) -> Iterable[tuple[str, str, Put]]:
+    """Return repository, tag and what was put there."""
     since = timezone.now() - timedelta(hours=settings.VERIFY_HOURS)
-    rows = SyncState.objects.filter(endpoint=endpoint_id, repository=repository, verified_at__gte=since)
-    return dict(rows.values_list("tag", "digest"))
+    columns = rows.values_list("repository", "tag", "digest", "source_digest", "selection", "verified_at")
+    return [
+        (repository, tag, Put(digest, source_digest, selection, is_trusted=verified_at >= since))
+        for repository, tag, digest, source_digest, selection, verified_at in columns
+    ]
 
 
 def knows_repository(endpoint_id: int | None, repository: str) -> bool:
@@ -34,16 +47,36 @@ def knows_repository(endpoint_id: int | None, repository: str) -> bool:
     return SyncState.objects.filter(endpoint=endpoint_id, repository=repository).exists()
 
 
-def remember(
-    endpoint_id: int | None, repository: str, digests: Mapping[str, str], *, known: Mapping[str, str] | None = None
-) -> None:
-    """Note that the place was just seen to hold `{tag: digest}`; what is `known` already is not written again."""
+def remember(endpoint_id: int | None, repository: str, puts: Mapping[str, Put], *, known: Mapping[str, Put]) -> None:
+    """Note that the place was just seen to hold `{tag: put}`; what is `known` and trusted is not written again."""
     if endpoint_id is None:
         return
-    known = known or {}
     remember_all(
-        Seen(endpoint_id, repository, tag, digest) for tag, digest in digests.items() if known.get(tag) != digest
+        Seen(endpoint_id, repository, tag, put.digest, put.source_digest, put.selection)
+        for tag, put in puts.items()
+        if known.get(tag) != replace(put, is_trusted=True)
     )
+
+
+def with_origins(digests: Mapping[str, str], known: Mapping[str, Put]) -> dict[str, Put]:
+    """Return `{tag: put}` for what a source was seen to hold; of a digest that we put there its origin stays."""
+    return {
+        tag: known[tag] if tag in known and known[tag].digest == digest else Put(digest)
+        for tag, digest in digests.items()
+    }
+
+
+def origins_kept(seen: Collection[Seen]) -> list[Seen]:
+    """Return what was seen at one place, with the origins that its digests are known to have there. One query."""
+    names = {each.repository for each in seen}, {each.tag for each in seen}
+    places = {each.endpoint_id for each in seen}
+    rows = SyncState.objects.filter(endpoint__in=places, repository__in=names[0], tag__in=names[1])
+    known = {(repository, tag, put.digest): put for repository, tag, put in _puts(rows.exclude(selection=""))}
+    kept = []
+    for each in seen:
+        put = known.get((each.repository, each.tag, each.digest))
+        kept.append(replace(each, source_digest=put.source_digest, selection=put.selection) if put else each)
+    return kept
 
 
 def remember_all(seen: Iterable[Seen]) -> None:
@@ -56,6 +89,8 @@ def remember_all(seen: Iterable[Seen]) -> None:
             repository=each.repository,
             tag=each.tag,
             digest=each.digest,
+            source_digest=each.source_digest,
+            selection=each.selection,
             put_at=now,
             verified_at=now,
         )
@@ -68,7 +103,7 @@ def remember_all(seen: Iterable[Seen]) -> None:
         batch_size=500,
         update_conflicts=True,
         unique_fields=["endpoint", "repository", "tag"],
-        update_fields=["digest", "put_at", "verified_at"],
+        update_fields=["digest", "source_digest", "selection", "put_at", "verified_at"],
     )
 
 

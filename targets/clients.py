@@ -8,6 +8,7 @@ from django.conf import settings
 
 from harborsync.lib.installation import user_agent
 from registry import Connection, RegistrySettings
+from targets import capabilities
 from targets.limits import gate_for
 from targets.limits.broker import broker_at
 from targets.memory import SharedMemory
@@ -15,12 +16,13 @@ from targets.models import Endpoint
 from targets.shelves import ManifestShelf, SessionShelf
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Kept:
-    """A long-lived connection and the settings it was made from."""
+    """A long-lived connection, the settings it was made from, and what the row said of its capabilities then."""
 
     settings: RegistrySettings
     connection: Connection
+    sparse_index: bool | None = None
 
 
 _kept: dict[int, _Kept] = {}
@@ -52,8 +54,20 @@ def connection_for(endpoint: Endpoint) -> Connection:
         if kept is None or kept.settings != wanted:
             # The old connection may be in use by another thread: it closes when the last user lets go.
             kept = _kept[endpoint.pk] = _Kept(wanted, Connection(wanted))
+        if kept.sparse_index != endpoint.capabilities.get(capabilities.SPARSE_INDEX):
+            kept.sparse_index = capabilities.recall(endpoint, kept.connection)
         kept.connection.gate = gate_for(endpoint)
         return kept.connection
+
+
+def keep_what_was_learned(endpoint_id: int | None) -> None:
+    """Write down what this process's connection found out since it was last asked; mostly that is nothing."""
+    kept = _kept.get(endpoint_id or 0)
+    found = kept.connection.learned.sparse_index if kept else None
+    if kept is None or found is None or endpoint_id is None or found == kept.sparse_index:
+        return
+    capabilities.note(endpoint_id, sparse_index=found)
+    kept.sparse_index = found
 
 
 def memory_of(endpoint: Endpoint) -> SharedMemory:

@@ -60,7 +60,7 @@ class Endpoint(models.Model):
     health_reason = models.TextField(blank=True, editable=False)
     checked_at = models.DateTimeField(null=True, blank=True, editable=False)
     check_requested_at = models.DateTimeField(null=True, blank=True, editable=False)
-    # {"tag_delete": bool, …}: what the registry was found to offer; a missing key means "not asked yet".
+    # {"sparse_index": bool}: what the registry was found to offer; a missing key means "not known yet".
     capabilities = models.JSONField(default=dict, blank=True, editable=False)
 
     max_connections = models.PositiveIntegerField(_("connections at most"), null=True, blank=True)

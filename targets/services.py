@@ -35,7 +35,7 @@ class EndpointInUse(Exception):
 
 
 def save_endpoint(endpoint: Endpoint, *, secret: str | None) -> Endpoint:
-    """Validate and store an endpoint; the registry is not contacted.
+    """Validate and store an endpoint; the registry is not contacted, and what it was found to offer is forgotten.
 
     `secret` None leaves the stored one, "" clears it. A changed URL without a new secret clears it too, so that nobody
     can have a password sent to a host of their own. Raises ValidationError by field.
@@ -50,6 +50,7 @@ def save_endpoint(endpoint: Endpoint, *, secret: str | None) -> Endpoint:
         endpoint.set_notification_token(new_notification_token())
     endpoint.health = Endpoint.Health.UNVERIFIED
     endpoint.health_code = endpoint.health_reason = ""
+    endpoint.capabilities = {}
     endpoint.save()
     return endpoint
 

@@ -3,10 +3,19 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from registry import CopyOptions, RegistryClient
-from replication.engine.comparing import Comparison, Place, SourceView, compare
+from replication.engine.comparing import Comparison, Place, SourceView, compare, tags_in_step
 from replication.filters import FilterSpec, accepts_repository, named_repositories
 
-__all__ = ["Comparison", "Place", "SourceView", "compare", "copy_options", "in_batches", "list_repositories"]
+__all__ = [
+    "Comparison",
+    "Place",
+    "SourceView",
+    "compare",
+    "copy_options",
+    "in_batches",
+    "list_repositories",
+    "tags_in_step",
+]
 
 CHUNK_BYTES = 10 * 1024 * 1024
 

@@ -6,14 +6,16 @@ finds it in the memory of manifests. A target is listed once; what it is known t
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
-from registry import NotFoundError, RegistryClient, RegistryError, find_kind
+from registry import NoMatchingPlatformError, NotFoundError, RegistryClient, RegistryError, find_kind
 from registry.copying import NO_MANIFESTS, NO_MEMORY, BlobMemory, ManifestMemory
 from registry.media import DOCKER_CONFIG, OCI_CONFIG, SCHEMA1_TYPES, Manifest
+from registry.platforms import PlatformChoice, select
 from replication.filters import FilterSpec, accepts_tag, named_tags, wanted_resource
+from replication.in_step import Memory
 
 Answer = TypeVar("Answer")
 
@@ -45,10 +47,14 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Both sides of one repository: the source, and for each target (by key) its `{tag: digest}` or what went wrong."""
+    """Both sides of one repository: the source, and for each target (by key) its `{tag: digest}` or what went wrong.
+
+    `in_step`: for each target that could be read the tags that need nothing (`tags_in_step`).
+    """
 
     source: SourceView
     targets: Mapping[int, Mapping[str, str] | RegistryError]
+    in_step: Mapping[int, frozenset[str]] = field(default_factory=dict)
 
 
 Listed = frozenset[str] | None
@@ -91,6 +97,42 @@ def compare(
         except RegistryError as error:
             found[key] = error
     return Comparison(view, found)
+
+
+def tags_in_step(source: Place, comparison: Comparison, memories: Mapping[int, Memory]) -> dict[int, frozenset[str]]:
+    """Return for each target that could be read the tags that need nothing there.
+
+    Where platforms are chosen, one request per digest of which nobody knows what becomes of it. Raises RegistryError
+    when the source cannot be read.
+    """
+    return {
+        key: _in_step(source, comparison.source.digests, found, memories[key])
+        for key, found in comparison.targets.items()
+        if not isinstance(found, RegistryError)
+    }
+
+
+def _in_step(source: Place, digests: Mapping[str, str], found: Mapping[str, str], memory: Memory) -> frozenset[str]:
+    present = {tag: digest for tag, digest in digests.items() if tag in found}
+    became = memory.became()
+    verdicts = {tag: memory.is_in_step(tag, digest, found[tag], became) for tag, digest in present.items()}
+    unknown = sorted({present[tag] for tag, verdict in verdicts.items() if verdict is None})
+    if unknown and memory.choice:
+        made = _read_what_becomes(source, unknown, memory.choice)
+        verdicts |= {tag: found[tag] == made[present[tag]] for tag, verdict in verdicts.items() if verdict is None}
+    return frozenset(tag for tag, verdict in verdicts.items() if verdict)
+
+
+def _read_what_becomes(source: Place, wanted: Sequence[str], choice: PlatformChoice) -> dict[str, str]:
+    """Return `{source digest: digest with these platforms}`, "" where none matches. One request per digest."""
+    manifests = _all_of([partial(_manifest, source, digest) for digest in wanted])
+    made = {}
+    for digest, manifest in zip(wanted, manifests, strict=True):
+        try:
+            made[digest] = select(manifest, choice).digest
+        except NoMatchingPlatformError:
+            made[digest] = ""
+    return made
 
 
 def _wanted_tags(source: Place, filters: Sequence[FilterSpec], tags: Sequence[str] | None) -> list[str]:

@@ -3,7 +3,7 @@
 from replication.models.event import Event, RuleEvent
 from replication.models.execution import Execution, LogLine, Task, Transfer
 from replication.models.progress import Leased, Progress, increments, released
-from replication.models.rule import Rule, RuleFilter, RuleTarget
+from replication.models.rule import PlatformMode, Rule, RuleFilter, RuleTarget
 from replication.models.status import FINISHED, OPEN, Operation, Status, Trigger
 from replication.models.sync_state import SyncState
 
@@ -15,6 +15,7 @@ __all__ = [
     "Leased",
     "LogLine",
     "Operation",
+    "PlatformMode",
     "Progress",
     "Rule",
     "RuleEvent",

@@ -13,6 +13,14 @@ from replication.plan import RuleSpec, TargetSpec
 from targets.models import Endpoint
 
 
+class PlatformMode(models.TextChoices):
+    """How a multi-platform image is copied of which only some platforms are wanted (`registry.platforms.Mode`)."""
+
+    REWRITTEN = "rewritten", pgettext_lazy("platform mode", "Rewritten index")
+    SPARSE = "sparse", pgettext_lazy("platform mode", "Sparse index")
+    SINGLE = "single", pgettext_lazy("platform mode", "Single image")
+
+
 class Rule(models.Model):
     """A replication rule (Harbor: replication policy)."""
 
@@ -39,6 +47,9 @@ class Rule(models.Model):
     kilobits_per_second = models.PositiveIntegerField(_("bandwidth in kbit/s"), default=0)  # 0: unlimited
     copy_by_chunk = models.BooleanField(_("copy by chunk"), default=False)
     single_active = models.BooleanField(_("single active replication"), default=False)
+    # Comma separated, as `registry.platforms.format_platform` writes them; "": all.
+    platforms = models.CharField(_("platforms"), max_length=1024, blank=True)
+    platform_mode = models.CharField(_("platform mode"), max_length=9, choices=PlatformMode.choices, blank=True)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
@@ -55,6 +66,15 @@ class Rule(models.Model):
             models.CheckConstraint(
                 condition=~Q(trigger=Trigger.EVENT_BASED, single_active=True),
                 name="event_rule_is_not_single_active",
+            ),
+            models.CheckConstraint(
+                condition=Q(platforms="", platform_mode="")
+                | (~Q(platforms="") & Q(platform_mode__in=PlatformMode.values)),
+                name="platforms_have_a_mode",
+            ),
+            models.CheckConstraint(
+                condition=~Q(platform_mode=PlatformMode.SINGLE) | ~Q(platforms__contains=","),
+                name="a_single_image_has_one_platform",
             ),
         ]
         indexes = [models.Index(fields=["next_run_at"], condition=Q(next_run_at__isnull=False), name="rule_due")]
@@ -73,7 +93,14 @@ class Rule(models.Model):
             deletion=self.deletion,
             kilobits_per_second=self.kilobits_per_second,
             copy_by_chunk=self.copy_by_chunk,
+            platforms=self.platform_list,
+            platform_mode=self.platform_mode,
         )
+
+    @property
+    def platform_list(self) -> tuple[str, ...]:
+        """Return the platforms that are taken; none: all."""
+        return tuple(self.platforms.split(",")) if self.platforms else ()
 
 
 class RuleFilter(models.Model):

@@ -12,6 +12,9 @@ class SyncState(models.Model):
     repository = models.CharField(max_length=255)
     tag = models.CharField(max_length=128)
     digest = models.CharField(max_length=160)
+    # What the source had when that differs, and the platforms chosen (`str(PlatformChoice)`); "": all.
+    source_digest = models.CharField(max_length=160, blank=True)
+    selection = models.TextField(blank=True)
     put_at = models.DateTimeField()
     verified_at = models.DateTimeField()  # when the target last said so itself
 

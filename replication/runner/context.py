@@ -10,7 +10,7 @@ from functools import cached_property
 from django.utils import timezone
 
 from registry import Stopped
-from replication.models import Execution, LogLine, RuleTarget
+from replication.models import Execution, LogLine, Rule, RuleTarget
 from replication.plan import RuleSpec
 from replication.recorder import Recorder
 from replication.retries import RetryPolicy, Verdict, judge
@@ -41,6 +41,12 @@ class Context:
     def is_source_a_target(self) -> bool:
         """Say whether some rule writes to this execution's source: then what it holds is worth remembering."""
         return RuleTarget.objects.filter(endpoint_id=self.spec.source_id).exists()
+
+    @cached_property
+    def feeders(self) -> frozenset[int]:
+        """Return the endpoints from which enabled rules copy some platforms only to this execution's source."""
+        limited = Rule.objects.filter(enabled=True, targets__endpoint_id=self.spec.source_id).exclude(platforms="")
+        return frozenset(limited.values_list("source_id", flat=True))
 
     def judge(self, error: BaseException, *, attempts: int, started_at: datetime | None) -> Verdict:
         """Decide what becomes of failed work; a bug of ours is logged with its traceback."""

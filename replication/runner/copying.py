@@ -70,7 +70,7 @@ class CopyWork:
             return error
         return _Order(
             transfer.pk,
-            CopySource(source, task.source_repository, transfer.digest, reach.manifests),
+            CopySource(source, task.source_repository, transfer.digest, reach.manifests, spec.choice),
             CopyTarget(
                 target,
                 task.target_repository,

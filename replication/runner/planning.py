@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from django.conf import settings
 from django.db import transaction
@@ -12,12 +12,13 @@ from django.utils import timezone
 from registry import RegistryError, Stopped, Tally
 from replication import engine
 from replication.engine import Comparison, Place
+from replication.in_step import Memory
 from replication.models import Execution, LogLine, Operation, Status, SyncState, Task, Transfer, released
 from replication.plan import PlannedTransfer, Scope, plan_copies, plan_deletions
 from replication.queue import claims, doorbell
 from replication.queue.transitions import close_task, count_transfers, finish_task, postpone_task
 from replication.runner.context import Context
-from replication.sync_states import knows_repository, remember, trusted_digests
+from replication.sync_states import knows_repository, puts_of, remember, with_origins
 from replication.wording import count_of
 
 # More transfers than this in one repository are worth calling other workers for.
@@ -40,7 +41,9 @@ class PlanningWork:
 
     def __post_init__(self) -> None:
         self._repository = self.tasks[0].source_repository
-        self._known = {task.pk: self._known_of(task) for task in self.tasks}
+        spec, is_target = self.context.spec, self.context.is_source_a_target
+        self._origins = puts_of(spec.source_id, self._repository) if is_target else {}
+        self._memories = {task.pk: self._memory_of(task) for task in self.tasks}
         self._unusable: dict[int, RegistryError] = {}
         self._places: dict[int, Place] = {}
         self._source = self._place(0, self.context.spec.source_id, self._repository, is_unheard_of=False)
@@ -59,31 +62,42 @@ class PlanningWork:
             return None
         return Place(client, repository, registry.memory, reach.manifests, is_unheard_of=is_unheard_of)
 
-    def _known_of(self, task: Task) -> dict[str, str]:
-        """Return what we know the target to hold: what is to be believed, or what this task's scope is about."""
-        if task.scope is None:
-            return trusted_digests(task.target_id, task.target_repository)
-        scope = Scope.from_json(task.scope)
+    def _memory_of(self, task: Task) -> Memory:
+        """Return what we know the target to hold: all of it, or what this task's scope is about."""
+        meant = None if task.scope is None else self._meant(task, Scope.from_json(task.scope))
+        return Memory(
+            puts_of(task.target_id, task.target_repository, meant),
+            self.context.spec.choice,
+            self._origins,
+            is_fed_by_target=task.target_id in self.context.feeders,
+        )
+
+    def _meant(self, task: Task, scope: Scope) -> Q:
+        """Return the condition for what a task's scope is about."""
         rows = SyncState.objects.filter(endpoint=task.target_id, repository=task.target_repository)
-        meant = Q(tag__in=scope.tags) | Q(digest__in=scope.deleted_digests)
+        meant = Q(tag__in=scope.tags)
+        meant |= Q(digest__in=scope.deleted_digests) | Q(source_digest__in=scope.deleted_digests)
         if self.context.spec.deletion:
             # Some registries delete by digest only: a tag that went before had to stay until its siblings go as well.
             meant |= Q(digest__in=rows.filter(tag__in=scope.tags).values("digest"))
-        return dict(rows.filter(meant).values_list("tag", "digest"))
+        return meant
 
     def _tags(self) -> list[str] | None:
         """Return the tags to look at: those that events named, and those known with such a digest; None: all."""
         if self.tasks[0].scope is None:
             return None
         scope = Scope.from_json(self.tasks[0].scope)
-        return sorted({*scope.tags, *(tag for put in self._known.values() for tag in put)})
+        return sorted({*scope.tags, *(tag for memory in self._memories.values() for tag in memory.puts)})
 
     def run(self) -> Comparison:
         """Look at both sides. Raises RegistryError, Stopped."""
         if self._source is None:
             raise self._unusable[0]
-        filters = self.context.spec.filters
-        return engine.compare(self._source, self._places, filters=filters, tags=self._tags(), known=self._known)
+        filters, tags = self.context.spec.filters, self._tags()
+        # What events named is looked at; of all else what was seen lately is believed.
+        known = {key: memory.digests(trusted=tags is None) for key, memory in self._memories.items()}
+        comparison = engine.compare(self._source, self._places, filters=filters, tags=tags, known=known)
+        return replace(comparison, in_step=engine.tags_in_step(self._source, comparison, self._memories))
 
     def tick(self) -> None:
         """Nothing to write before the end."""
@@ -131,10 +145,11 @@ class PlanningWork:
     def _write(self, task: Task, comparison: Comparison, target: Mapping[str, str]) -> None:
         """Turn the comparison into transfer rows, in one transaction, if the task is still ours."""
         spec = self.context.spec
-        plan = plan_copies(comparison.source.digests, target, override=spec.override)
+        source, memory = comparison.source.digests, self._memories[task.pk]
+        plan = plan_copies(source, target, override=spec.override, in_step=comparison.in_step[task.pk])
         deletions: tuple[PlannedTransfer, ...] = ()
         if spec.deletion and task.scope is not None:
-            deletions = plan_deletions(comparison.source.missing, self._known[task.pk], target)
+            deletions = plan_deletions(comparison.source.missing, memory.digests(trusted=False), target)
         planned = [*plan.transfers, *deletions]
         unchanged = plan.unchanged or {}
         with transaction.atomic():
@@ -142,20 +157,21 @@ class PlanningWork:
                 return
             skipped = self._insert(task, planned)
             count_transfers(task.execution_id, task.pk, {Status.SKIPPED: skipped}, added=len(planned))
-        self._remember(task, unchanged)
+        self._remember(task, unchanged, source)
         self._log(task, planned, unchanged)
         if len(planned) > WORTH_RINGING:
             doorbell.ring(task.execution_id, workers=settings.DRAINS_PER_EXECUTION - 1)
         self.context.recorder.flush()  # before the line that tells of the end
         close_task(task.pk)
 
-    def _remember(self, task: Task, unchanged: Mapping[str, str]) -> None:
+    def _remember(self, task: Task, unchanged: Mapping[str, str], source: Mapping[str, str]) -> None:
         """Note what was found in step, on the side that was written to; on the other too, if rules write there."""
-        places = [(task.target_id, task.target_repository)]
+        memory = self._memories[task.pk]
+        puts = {tag: memory.put(tag, source[tag], digest) for tag, digest in unchanged.items()}
+        remember(task.target_id, task.target_repository, puts, known=memory.puts)
         if self.context.is_source_a_target:
-            places.append((self.context.spec.source_id, task.source_repository))
-        for endpoint_id, repository in places:
-            remember(endpoint_id, repository, unchanged, known=trusted_digests(endpoint_id, repository))
+            seen = with_origins({tag: source[tag] for tag in unchanged}, self._origins)
+            remember(self.context.spec.source_id, task.source_repository, seen, known=self._origins)
 
     def _release(self, task: Task, planned: Iterable[PlannedTransfer], unchanged: int) -> bool:
         only_deletions = all(p.operation == Operation.DELETION for p in planned) and bool(list(planned))

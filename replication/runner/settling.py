@@ -12,8 +12,9 @@ from replication.queue.transitions import Settlement, close_tasks, settle_transf
 from replication.retries import Verdict
 from replication.runner.context import Context
 from replication.runner.gone import SourceGoneError
-from replication.sync_states import Seen, forget, remember_all
+from replication.sync_states import Seen, forget, origins_kept, remember_all
 from replication.wording import size_of
+from targets.clients import keep_what_was_learned
 
 Outcome = CopyResult | BaseException | None
 """What was copied; what went wrong; None for a deletion that was done."""
@@ -45,6 +46,8 @@ def settle(context: Context, results: Sequence[Result]) -> None:
     """
     if not results:
         return
+    for endpoint_id in sorted({result.task.target_id or 0 for result in results}):
+        keep_what_was_learned(endpoint_id)
     done = [result for result in results if not isinstance(result.outcome, BaseException)]
     with transaction.atomic():
         _remember(context, done)
@@ -58,21 +61,21 @@ def settle(context: Context, results: Sequence[Result]) -> None:
 def _remember(context: Context, done: Sequence[Result]) -> None:
     """Note what was put or deleted; on the source's side too, if rules write there."""
     seen: list[Seen] = []
+    at_source: list[Seen] = []
     for result in done:
         task, transfer = result.task, result.transfer
-        if result.outcome is None:
+        if not isinstance(result.outcome, CopyResult):
             forget(task.target_id, task.target_repository, transfer.tags)
             continue
-        places = [(task.target_id, task.target_repository)]
+        digest, choice = result.outcome.digest, str(context.spec.choice or "")
+        origin = transfer.digest if transfer.digest != digest else ""
+        if task.target_id is not None:
+            place = (task.target_id, task.target_repository)
+            seen += [Seen(*place, tag, digest, origin, choice) for tag in transfer.tags]
         if context.is_source_a_target:
-            places.append((context.spec.source_id, task.source_repository))
-        seen += [
-            Seen(endpoint_id, repository, tag, transfer.digest)
-            for endpoint_id, repository in places
-            if endpoint_id is not None
-            for tag in transfer.tags
-        ]
-    remember_all(seen)
+            place = (context.spec.source_id, task.source_repository)
+            at_source += [Seen(*place, tag, transfer.digest) for tag in transfer.tags]
+    remember_all([*seen, *origins_kept(at_source)])
 
 
 def _settlement(context: Context, result: Result) -> Settlement:

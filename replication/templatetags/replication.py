@@ -29,6 +29,8 @@ REASONS = {
     "digest_mismatch": pgettext_lazy("failure", "Damaged on the way"),
     "protocol": pgettext_lazy("failure", "Not understood"),
     "blob_unknown": pgettext_lazy("failure", "Layer missing"),
+    "no_matching_platform": pgettext_lazy("failure", "No matching platform"),
+    "ambiguous_platform": pgettext_lazy("failure", "More than one image matches"),
     "sibling_tags": pgettext_lazy("failure", "Other tags share the image"),
     "internal_error": pgettext_lazy("failure", "Internal error"),
     "worker_lost": pgettext_lazy("failure", "Worker lost"),
