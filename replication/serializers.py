@@ -11,6 +11,12 @@ from harborsync.lib.api.fields import INT32_MAX, IdField, TimeField
 from replication.models import Rule, RuleFilter, RuleTarget, Trigger
 from targets.serializers import RegistryReferenceSerializer, RegistrySerializer
 
+PLATFORM_MODE_HELP = (
+    "`rewritten`: an index of these platforms with a new digest, for which signatures of the original do not count. "
+    "`sparse`: the index keeps its digest, but many registries refuse one whose images are not all there. "
+    "`single`: the image for the one platform, without an index."
+)
+
 
 class TriggerSettingsSerializer(serializers.Serializer[Rule]):
     """When a scheduled rule runs."""
@@ -100,6 +106,12 @@ class PolicySerializer(serializers.Serializer[Rule]):
     single_active_replication = serializers.BooleanField(source="single_active")
     creation_time = TimeField(source="created_at")
     update_time = TimeField(source="updated_at")
+    platforms = serializers.ListField(
+        source="platform_list",
+        child=serializers.CharField(),
+        help_text="Platforms that are taken of an index, as in `linux/amd64`; empty: all. HarborSync's own field.",
+    )
+    platform_mode = serializers.CharField(help_text=f"{PLATFORM_MODE_HELP} HarborSync's own field.")
     project_id = serializers.IntegerField(
         allow_null=True, help_text="Project that the rule is limited to. HarborSync's own field."
     )
@@ -199,6 +211,21 @@ class PolicyRequestSerializer(serializers.Serializer[Rule]):
     single_active_replication = serializers.BooleanField(required=False, allow_null=True)
     replicate_existing_image_now = serializers.BooleanField(
         required=False, allow_null=True, help_text="Start a run at once when the rule is enabled (Harbor 1.x)."
+    )
+    platforms = serializers.ListField(
+        child=serializers.CharField(max_length=128),
+        required=False,
+        allow_null=True,
+        max_length=50,
+        help_text="Platforms to take of an index: `os/arch` or `os/arch/variant`, with `:os.version` behind it where "
+        "that matters; null or empty: all. Attestations stay with their image. HarborSync's own field.",
+    )
+    platform_mode = serializers.CharField(
+        required=False,
+        allow_null=True,
+        allow_blank=True,
+        max_length=16,
+        help_text=f"Required with platforms. {PLATFORM_MODE_HELP} HarborSync's own field.",
     )
     project_id = IdField(
         required=False,

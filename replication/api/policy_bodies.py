@@ -38,8 +38,18 @@ def fill_rule(rule: Rule, body: Mapping[str, Any], *, projects: QuerySet[Project
     rule.kilobits_per_second = max(body.get("speed") or 0, 0)
     rule.copy_by_chunk = bool(body.get("copy_by_chunk"))
     rule.single_active = bool(body.get("single_active_replication"))
+    _fill_platforms(rule, body)
     if "project_id" in body:
         rule.project = _project(projects, body["project_id"])
+
+
+def _fill_platforms(rule: Rule, body: Mapping[str, Any]) -> None:
+    """Put the platforms into the rule; without any, a mode that was stored with others goes as well."""
+    if "platforms" in body:
+        rule.platforms = ",".join(body["platforms"] or ())
+        rule.platform_mode = rule.platform_mode if rule.platforms else ""
+    if "platform_mode" in body:
+        rule.platform_mode = body["platform_mode"] or ""
 
 
 def _refuse_local_to_local(body: Mapping[str, Any]) -> None:

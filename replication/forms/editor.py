@@ -64,6 +64,7 @@ class RuleEditor:
             "override",
             "copy_by_chunk",
             "enabled",
+            "platforms",
             "kilobits_per_second",
         ):
             setattr(self.rule, name, values[name])
@@ -72,6 +73,7 @@ class RuleEditor:
         # Fields that the page hides for this trigger or mode do not count.
         self.rule.deletion = values["deletion"] and is_event_based
         self.rule.single_active = values["single_active"] and not is_event_based
+        self.rule.platform_mode = values["platform_mode"] if values["platforms"] else ""
         if values["mode"] == Mode.PULL:
             self.rule.project = None
         try:
@@ -142,6 +144,8 @@ def _field_values(rule: Rule) -> dict[str, Any]:
         "copy_by_chunk": rule.copy_by_chunk,
         "enabled": rule.enabled,
         "single_active": rule.single_active,
+        "platforms": ", ".join(rule.platform_list),
+        "platform_mode": rule.platform_mode,
     }
 
 

@@ -9,7 +9,7 @@ from django.utils.translation import pgettext_lazy
 
 from projects.models import Project
 from replication.forms.modes import Mode
-from replication.models import Trigger
+from replication.models import PlatformMode, Trigger
 from targets.models import Endpoint
 
 UNITS = {"kbps": 1, "mbps": 1024}
@@ -56,6 +56,34 @@ class RuleForm(forms.Form):
             ("image", pgettext_lazy("resource", "image")),
             ("artifact", pgettext_lazy("resource", "artifact")),
         ],
+    )
+    platforms = forms.CharField(
+        label=_("Platforms"),
+        required=False,
+        max_length=2048,
+        help_text=_(
+            "What is taken of a multi-platform image; empty takes all. Attestations stay with their image, and what is "
+            "for one platform only is copied whatever that is."
+        ),
+        widget=forms.TextInput(
+            attrs={
+                "autocomplete": "off",
+                "spellcheck": "false",
+                "class": "code",
+                "placeholder": "linux/amd64, linux/arm64",
+            }
+        ),
+    )
+    platform_mode = forms.ChoiceField(
+        label=_("Multi-platform images become"),
+        required=False,
+        choices=PlatformMode.choices,
+        help_text=_(
+            "A rewritten index lists these platforms only: it has a new digest, so signatures of the original do not "
+            "count for it. A sparse index keeps its digest and signatures, but many registries refuse an index whose "
+            "images are not all there. A single image takes one platform, without the index and its signatures."
+        ),
+        widget=forms.RadioSelect,
     )
     trigger = forms.ChoiceField(
         label=_("Trigger Mode"), choices=Trigger.choices, initial=Trigger.MANUAL, widget=forms.RadioSelect

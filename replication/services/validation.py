@@ -16,6 +16,7 @@ from replication.models import Rule, RuleFilter, Trigger
 from replication.patterns import PatternError, compile_pattern
 from replication.plan import TargetSpec
 from replication.schedules import CronError, next_runs, validate_cron, validate_time_zone
+from replication.services.platforms import platform_errors
 from targets.models import Endpoint
 
 RESOURCES = ("image", "artifact")
@@ -37,6 +38,7 @@ def validate_rule(rule: Rule, *, filters: Sequence[FilterSpec], targets: Sequenc
     errors |= _schedule_errors(rule)
     if rule.single_active and rule.trigger == Trigger.EVENT_BASED:
         errors["single_active"] = _("An event-based rule gathers its events by itself: leave single active off.")
+    errors |= platform_errors(rule, targets)
     if rule.project and rule.source_id and rule.project.endpoint_id != rule.source_id:
         errors["project"] = _("This project is in another registry than the rule's source.")
     filter_errors = _filter_errors(filters, namespace=rule.project.namespace if rule.project else "")

@@ -18,13 +18,15 @@ from harborsync.lib.paging import number_of
 from harborsync.lib.viewer import signed_in
 from projects import access
 from projects.models import Project
+from registry.platforms import PlatformTextError
 from replication.filters import accepts_repository
 from replication.forms import RuleEditor
 from replication.forms.rows import change_rows
 from replication.mapping import MappingError, map_repository
-from replication.models import Rule, Trigger
+from replication.models import PlatformMode, Rule, Trigger
 from replication.patterns import PatternError
 from replication.schedules import CronError, next_runs
+from replication.services.platforms import explain, opposite_rules, read_platforms
 from replication.views.permission import managed_rule, visible_rule
 
 EXAMPLE = "a/b/c/img"
@@ -50,6 +52,8 @@ class Preview:
     runs: list[datetime] = field(default_factory=list)
     pattern_error: str = ""
     cron_error: str = ""
+    platforms: str = ""
+    platforms_error: str = ""
 
 
 @require_http_methods(["GET", "POST"])
@@ -80,6 +84,7 @@ def _edit(request: HttpRequest, rule: Rule, *, prototype: Rule | None, title: st
         editor.suggest(project=_project(request))
     elif not wish and editor.is_valid() and editor.save(by=signed_in(request)):
         messages.success(request, _("Saved replication rule %(name)s.") % {"name": rule.name})
+        _warn_of_opposite_rules(request, rule)
         return redirect_to(request, f"{reverse('replication:rules')}?rule={rule.pk}")
     context = {
         "editor": editor,
@@ -91,6 +96,18 @@ def _edit(request: HttpRequest, rule: Rule, *, prototype: Rule | None, title: st
     }
     status = 422 if typed is not None and not wish else 200
     return render_page(request, "replication/edit.html", context, parts=PARTS, status=status)
+
+
+def _warn_of_opposite_rules(request: HttpRequest, rule: Rule) -> None:
+    if names := ", ".join(opposite_rules(rule).values_list("name", flat=True)):
+        messages.warning(
+            request,
+            _(
+                "%(rules)s copies the other way. An image with platforms left out is not sent back over the whole one "
+                "that it was made from; only what is new on that side is."
+            )
+            % {"rules": names},
+        )
 
 
 def _project(request: HttpRequest) -> Project | None:
@@ -117,7 +134,34 @@ def preview(editor: RuleEditor, example: str) -> Preview:
     except PatternError as error:
         pattern_error = str(error)
     runs, cron_error = _runs(values.get("trigger", ""), values.get("cron", ""), values.get("time_zone") or "UTC")
-    return Preview(example, is_taken, _places(editor, example), runs, pattern_error, cron_error)
+    platforms, platforms_error = _platforms(values.get("platforms") or "", values.get("platform_mode") or "")
+    return Preview(
+        example,
+        is_taken,
+        _places(editor, example),
+        runs,
+        pattern_error,
+        cron_error,
+        platforms=platforms,
+        platforms_error=platforms_error,
+    )
+
+
+def _platforms(text: str, mode: str) -> tuple[str, str]:
+    """Say what becomes of a multi-platform image, or what is wrong with the platforms."""
+    try:
+        platforms = read_platforms(text)
+    except PlatformTextError as error:
+        return "", explain(error)
+    sentences = {
+        PlatformMode.REWRITTEN: _("A multi-platform image becomes an index of %(platforms)s with a new digest."),
+        PlatformMode.SPARSE: _(
+            "A multi-platform image keeps its digest, and only %(platforms)s is there to be pulled."
+        ),
+        PlatformMode.SINGLE: _("A multi-platform image becomes the one image for %(platforms)s."),
+    }
+    sentence = sentences.get(PlatformMode(mode)) if mode in PlatformMode.values else None
+    return (sentence % {"platforms": ", ".join(platforms)} if platforms and sentence else ""), ""
 
 
 def _runs(trigger: str, cron: str, time_zone: str) -> tuple[list[datetime], str]:

@@ -1,13 +1,14 @@
 """Rules that take some platforms only: what arrives, what a second run costs, and what goes back."""
 
 import pytest
+from django.db import IntegrityError, transaction
 
 from registry.testkit.images import BuiltManifest
 from replication.models import Status, SyncState, Trigger
 from replication.plan import RuleSpec, Scope, TargetSpec
 from targets.models import Endpoint
 from targets.services import save_endpoint
-from tests.factories import make_rule
+from tests.factories import make_endpoint, make_rule
 
 pytestmark = pytest.mark.django_db
 
@@ -289,3 +290,26 @@ def test_a_spec_stored_before_there_were_platforms_still_loads():
     assert (spec.platforms, spec.choice) == ((), None)
     limited_spec = RuleSpec(1, platforms=(AMD, ARM), platform_mode="sparse")
     assert RuleSpec.from_json(limited_spec.to_json()) == limited_spec
+
+
+@pytest.mark.parametrize(
+    ("platforms", "mode", "is_allowed"),
+    [
+        ("", "", True),
+        (AMD, "sparse", True),
+        (f"{AMD},{ARM}", "rewritten", True),
+        (AMD, "single", True),
+        (AMD, "", False),
+        ("", "rewritten", False),
+        (AMD, "other", False),
+        (f"{AMD},{ARM}", "single", False),
+    ],
+)
+def test_the_database_keeps_platforms_and_mode_together(platforms, mode, is_allowed):
+    rule = make_rule(targets=[make_endpoint()])
+    rule.platforms, rule.platform_mode = platforms, mode
+    if is_allowed:
+        rule.save()
+        return
+    with pytest.raises(IntegrityError), transaction.atomic():
+        rule.save()
