@@ -31,6 +31,8 @@ class RegistrySettings:
     ca_certificate: str = field(default="", repr=False)
     proxy_url: str = field(default="", repr=False)
     user_agent: str = "HarborSync"
+    name: str = ""
+    """What people call it: errors carry it, so that somebody who reads of two registries knows which one is meant."""
     timeouts: Timeouts = field(default_factory=Timeouts)
 
 
@@ -91,7 +93,9 @@ class Connection:
         whole = Request(
             request.method, request.url, request.attempt, headers, request.body, stays_on_host=request.stays_on_host
         )
-        return perform(self._living_pools(), whole, tally=tally)
+        answer = perform(self._living_pools(), whole, tally=tally)
+        answer.registry_name = self.settings.name
+        return answer
 
     def probe(self, tally: Tally | None = None) -> Answer:
         """Ask ``/v2/`` as nobody, as the OCI distribution-spec's "Determining Support" has it."""

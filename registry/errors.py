@@ -49,6 +49,7 @@ class RegistryError(Exception):
         status: int | None = None,
         registry_code: str = "",
         retry_after_seconds: float | None = None,
+        registry_name: str = "",
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -58,6 +59,8 @@ class RegistryError(Exception):
         """First error code of the answer's body, such as ``MANIFEST_INVALID``."""
         self.retry_after_seconds = retry_after_seconds
         """What the answer's ``Retry-After`` asked for, already capped."""
+        self.registry_name = registry_name
+        """What people call the registry that answered, where the connection was told."""
 
     def __str__(self) -> str:
         return self.message

@@ -38,6 +38,7 @@ class Refusal:
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    registry_name: str = ""
 
     @property
     def is_web_page(self) -> bool:
@@ -56,6 +57,7 @@ class Refusal:
             status=self.status,
             registry_code=registry_code,
             retry_after_seconds=retry_after_seconds(self.headers.get("Retry-After")),
+            registry_name=self.registry_name,
         )
 
     def _description(self, registry_code: str, said: str) -> str:

@@ -54,12 +54,14 @@ class Request:
 class Answer:
     """What came back. Read it or ``close()`` it, so that its connection can serve again."""
 
-    def __init__(self, request: Request, response: BaseHTTPResponse) -> None:
+    def __init__(self, request: Request, response: BaseHTTPResponse, tally: Tally | None = None) -> None:
         self.request = request
         self.url = request.url
         self.status = response.status
         self.headers = response.headers
+        self.registry_name = ""
         self._response = response
+        self._tally = tally
         self._permit: Permit = OPEN_PERMIT
 
     def hold(self, permit: Permit) -> None:
@@ -85,6 +87,8 @@ class Answer:
             while piece := self._response.read1(block_bytes, decode_content=is_decoded):
                 if permit.block_bytes is not None:
                     permit.await_bytes(len(piece))
+                if self._tally is not None:
+                    self._tally.count_received(len(piece))
                 yield piece
         except (exceptions.HTTPError, OSError) as error:
             raise network_error(self.request.attempt, error) from error
@@ -100,7 +104,8 @@ class Answer:
         except NetworkError:
             pass  # a half-read reason must not hide the status
         self.close()
-        return Refusal(self.request.attempt, self.status, dict(self.headers), bytes(body[:ERROR_BODY_BYTES]))
+        said = bytes(body[:ERROR_BODY_BYTES])
+        return Refusal(self.request.attempt, self.status, dict(self.headers), said, self.registry_name)
 
     def discard(self) -> None:
         """Read away a short body so that the connection can be kept."""
@@ -164,6 +169,8 @@ def _redirected(request: Request, target: str) -> Request:
 def _send_once(pools: urllib3.PoolManager, request: Request, tally: Tally | None) -> Answer:
     if tally is not None:
         tally.count_request(request.method)
+        if isinstance(request.body, bytes):  # whoever opens a body counts its bytes as they go
+            tally.count_sent(len(request.body))
     body = request.body() if callable(request.body) else request.body
     try:
         response = pools.urlopen(
@@ -178,7 +185,7 @@ def _send_once(pools: urllib3.PoolManager, request: Request, tally: Tally | None
         )
     except (exceptions.HTTPError, OSError, ValueError) as error:
         raise network_error(request.attempt, error) from error
-    return Answer(request, response)
+    return Answer(request, response, tally)
 
 
 def network_error(attempt: str, error: Exception) -> NetworkError | ProtocolError:

@@ -165,6 +165,7 @@ class BlobSource:
                 breaks, last_break_at = breaks + 1, position
                 if breaks > _RESUME_LIMIT or not error.is_temporary:
                     raise
+                self._exchange.count_retry()
                 self._pause(_FIRST_PAUSE_SECONDS * 2 ** (breaks - 1))
 
     def _once(self, position: int) -> Iterator[bytes]:
@@ -182,8 +183,6 @@ class BlobSource:
             for piece in answer.stream(block_bytes=BLOCK_BYTES, is_decoded=self._is_recoded(answer)):
                 self._exchange.check_stop()
                 self.received_bytes += len(piece)
-                if self._exchange.tally is not None:
-                    self._exchange.tally.count_received(len(piece))
                 wanted = piece[skipped_bytes : skipped_bytes + remaining_bytes]
                 skipped_bytes = max(0, skipped_bytes - len(piece))
                 remaining_bytes -= len(wanted)

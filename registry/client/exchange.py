@@ -7,7 +7,15 @@ from functools import partial
 from typing import Protocol
 
 from registry.connection import Connection
-from registry.errors import DeniedError, NetworkError, NetworkTimeoutError, RefusedError, Stopped, TlsError
+from registry.errors import (
+    DeniedError,
+    NetworkError,
+    NetworkTimeoutError,
+    RateLimitedError,
+    RefusedError,
+    Stopped,
+    TlsError,
+)
 from registry.gate import Permit, lane_of, paced
 from registry.scopes import Scope
 from registry.tally import Tally
@@ -82,7 +90,12 @@ class Exchange:
         if authorization is not None:
             request = replace(request, headers={**request.headers, "Authorization": authorization})
         lane = lane_of(request.method, request.url, streams_body=callable(request.body))
-        permit = self.connection.gate.enter(lane, attempt=request.attempt, work=self.tally, check_stop=self.check_stop)
+        work = self.tally.work if self.tally is not None else None
+        try:
+            permit = self.connection.gate.enter(lane, attempt=request.attempt, work=work, check_stop=self.check_stop)
+        except RateLimitedError as error:
+            error.registry_name = self.connection.settings.name
+            raise
         try:
             answer = self._send_by(permit, request)
         except BaseException as error:
@@ -109,7 +122,13 @@ class Exchange:
             if not is_repeatable:
                 raise
             self.check_stop()
+            self.count_retry()
             return self.connection.perform(request, self.tally)
+
+    def count_retry(self) -> None:
+        """Count something that is tried again at once."""
+        if self.tally is not None:
+            self.tally.count_retry()
 
     def _note_warning(self, answer: Answer) -> None:
         """Log each ``Warning: 299 - "text"`` once (OCI distribution-spec, "Warnings")."""

@@ -101,7 +101,9 @@ class _Upload:
 
     def run(self, session: Session | None) -> None:
         """Fill a session and complete it; begin a new one when it gets lost."""
-        for _ in range(_SESSION_LIMIT):
+        for lost_sessions in range(_SESSION_LIMIT):
+            if lost_sessions:
+                self._exchange.count_retry()
             current, offset = self._begin(session)
             session = None
             try:
@@ -263,6 +265,7 @@ class _Upload:
         if self._corrections > _CORRECTION_LIMIT:
             raise error
         self._exchange.check_stop()
+        self._exchange.count_retry()
         time.sleep(_PAUSE_SECONDS)
         try:
             offset = session.offset(sent_bytes=self._feed.sent_bytes)
