@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from django.db import transaction
-from django.db.models import F
 from django.utils import timezone
 
 from registry import (
@@ -26,11 +25,12 @@ from registry import (
     Note,
     Tally,
 )
+from replication.counting import COST_COLUMNS, add_costs, costs_of
 from replication.models import Execution, LogLine, Task, Transfer, increments
 from replication.wording import size_of
 
 FLUSH_SECONDS = 1.0
-COUNTERS = ("bytes_total", "bytes_done", "bytes_copied", "bytes_mounted", "bytes_present", "requests")
+COUNTERS = ("bytes_total", "bytes_done", "bytes_copied", "bytes_mounted", "bytes_present", *COST_COLUMNS)
 
 
 @dataclass
@@ -39,13 +39,17 @@ class TransferProgress:
 
     transfer: Transfer
     log: Callable[[str, str], None]
-    tally: Tally = field(default_factory=Tally)
+    source_tally: Tally = field(default_factory=Tally)
     copied: int = 0
     mounted: int = 0
     present: int = 0
     taken_back: int = 0
     manifests: dict[str, int] = field(default_factory=dict)  # {digest: size}; one digest may get several tags
+    is_reading_for_others: bool = False  # the source's side may go on after this transfer has come to its end
     total: int | None = None  # nothing is to be moved for a tag more on what the target has: 0 is known, too
+
+    def __post_init__(self) -> None:
+        self.target_tally = Tally(work=self.source_tally)
 
     def on_event(self, event: CopyEvent) -> None:
         """Take one event of the engine; the engine gives them one at a time."""
@@ -87,8 +91,12 @@ class TransferProgress:
             "bytes_copied": row.bytes_copied + self.copied,
             "bytes_mounted": max(row.bytes_mounted, self.mounted),
             "bytes_present": max(row.bytes_present, self.present),
-            "requests": row.requests + self.tally.total_requests,
+            **{column: getattr(row, column) + amount for column, amount in self._costs().items()},
         }
+
+    def _costs(self) -> dict[str, int]:
+        costs = costs_of(source=self.source_tally, target=self.target_tally)
+        return {column: costs.get(column, 0) for column in COST_COLUMNS}
 
 
 class Recorder:
@@ -100,6 +108,7 @@ class Recorder:
         self._lines: list[LogLine] = []
         self._progress: dict[int, TransferProgress] = {}
         self._written: dict[int, dict[str, int]] = {}
+        self._left: dict[int, dict[str, int]] = {}
         self._flushed_at = time.monotonic()
 
     def log(self, message: str, *, level: str = LogLine.Level.INFO, task_id: int | None = None) -> None:
@@ -128,13 +137,22 @@ class Recorder:
         if progress is None or written is None:
             return {}, {}
         figures = progress.figures()
+        if progress.is_reading_for_others:
+            self._left[transfer.pk] = figures
         return figures, {name: value - written[name] for name, value in figures.items()}
 
-    def count_requests(self, task: Task, tally: Tally) -> None:
-        """Add the requests that planning a repository took."""
-        added = {"requests": F("requests") + tally.total_requests}
-        Task.objects.filter(pk=task.pk).update(**added)
-        Execution.objects.filter(pk=self._execution_id).update(**added)
+    def count_late(self, progress: TransferProgress) -> None:
+        """Add what was read for others since the end of this transfer was recorded, if it was."""
+        transfer, left = progress.transfer, self._left.pop(progress.transfer.pk, None)
+        progress.is_reading_for_others = False
+        if left is None:
+            return
+        figures = progress.figures()
+        late = {column: figures[column] - left[column] for column in COST_COLUMNS}
+        if changes := increments(late):
+            with transaction.atomic():
+                Transfer.objects.filter(pk=transfer.pk).update(**changes)
+                add_costs(late, execution_id=transfer.execution_id, task_id=transfer.task_id)
 
     def tick(self) -> bool:
         """Flush if a second has passed; say whether it did."""

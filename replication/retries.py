@@ -65,4 +65,11 @@ def judge(error: BaseException, *, attempts: int, elapsed_seconds: float, policy
         random_number=random.random(),  # noqa: S311
         retry_after_seconds=error.retry_after_seconds,
     )
-    return Verdict("pending", error.code, str(error), delay)
+    return Verdict("pending", error.code, _told(error), delay)
+
+
+def _told(error: RegistryError) -> str:
+    """Return the error's sentence; of two registries the one that wants to be left alone is named."""
+    if isinstance(error, RateLimitedError) and error.registry_name:
+        return f"{error.registry_name}: {error}"
+    return str(error)

@@ -40,6 +40,7 @@ def endpoint_settings(endpoint: Endpoint) -> RegistrySettings:
         ca_certificate=endpoint.ca_certificate,
         proxy_url=endpoint.proxy_url,
         user_agent=user_agent(),
+        name=endpoint.name,
     )
 
 

@@ -3,9 +3,11 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import pgettext_lazy
 
 from projects.models import Project
+from replication.models.costs import Costs
 from replication.models.progress import Leased, Progress
 from replication.models.rule import Rule
 from replication.models.status import OPEN, Operation, Status, Trigger
@@ -13,7 +15,7 @@ from replication.plan import RuleSpec
 from targets.models import Endpoint
 
 
-class Execution(Progress, Leased):
+class Execution(Progress, Costs, Leased):
     """One run of a rule. The lease is that of whoever lists the source's repositories."""
 
     rule = models.ForeignKey(Rule, on_delete=models.SET_NULL, null=True, related_name="executions")
@@ -35,6 +37,9 @@ class Execution(Progress, Leased):
     listed_at = models.DateTimeField(null=True)  # when every task row was there
     ended_at = models.DateTimeField(null=True)
     rung_at = models.DateTimeField(null=True)  # when workers were last called for it
+    # Until when and why work of it was last parked because of a limit, so that lists need not look for it.
+    waiting_until = models.DateTimeField(null=True)
+    waiting_reason = models.TextField(blank=True)
 
     tasks_total = models.PositiveIntegerField(default=0)
     tasks_succeeded = models.PositiveIntegerField(default=0)
@@ -76,6 +81,11 @@ class Execution(Progress, Leased):
         return self.status == Status.PENDING and self.attempts > 0
 
     @property
+    def is_waiting(self) -> bool:
+        """Say whether some of its work, or the listing, is parked because of a limit."""
+        return self.waiting_until is not None and self.waiting_until > timezone.now() and not self.is_finished
+
+    @property
     def tasks_finished(self) -> int:
         """Return how many tasks have come to an end, whichever."""
         return self.tasks_succeeded + self.tasks_failed + self.tasks_skipped + self.tasks_stopped
@@ -90,7 +100,7 @@ class Execution(Progress, Leased):
         return RuleSpec.from_json(self.spec)
 
 
-class Task(Progress, Leased):
+class Task(Progress, Costs, Leased):
     """One source repository to one target inside an execution. The lease is that of whoever plans it."""
 
     execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="tasks")
@@ -129,7 +139,7 @@ class Task(Progress, Leased):
         return self.status == Status.PENDING and self.attempts > 0
 
 
-class Transfer(Leased):
+class Transfer(Costs, Leased):
     """One artifact (a digest and its tags) inside a task."""
 
     execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="transfers")
@@ -146,7 +156,6 @@ class Transfer(Leased):
     bytes_copied = models.BigIntegerField(default=0)
     bytes_mounted = models.BigIntegerField(default=0)
     bytes_present = models.BigIntegerField(default=0)
-    requests = models.PositiveIntegerField(default=0)
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
 

@@ -23,7 +23,6 @@ class Progress(models.Model):
     bytes_copied = models.BigIntegerField(default=0)
     bytes_mounted = models.BigIntegerField(default=0)
     bytes_present = models.BigIntegerField(default=0)
-    requests = models.PositiveIntegerField(default=0)
 
     class Meta:
         abstract = True
@@ -39,6 +38,8 @@ class Leased(models.Model):
 
     attempts = models.PositiveIntegerField(default=0)
     next_attempt_at = models.DateTimeField(null=True, blank=True)
+    # Since when it waits because of a limit (the registry's, or one that is set for it); what waits holds no worker.
+    parked_at = models.DateTimeField(null=True, blank=True)
     lease_owner = models.CharField(max_length=64, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     # How often a worker fell silent while it held the row.
@@ -46,6 +47,11 @@ class Leased(models.Model):
 
     class Meta:
         abstract = True
+
+    @property
+    def is_parked(self) -> bool:
+        """Say whether it waits for a registry's limit, and not because something went wrong."""
+        return self.parked_at is not None
 
 
 def increments(deltas: Mapping[str, int]) -> dict[str, Any]:

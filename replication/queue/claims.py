@@ -15,12 +15,14 @@ from django.db import connection, transaction
 from django.db.models import Exists, F, Model, OuterRef, Q, QuerySet
 from django.db.models.functions import Coalesce
 
+from replication.counting import count_another_attempt
 from replication.models import OPEN, Execution, Operation, Status, Task, Transfer, released
 
 # Work that workers die of (out of memory, a bug of ours) must not kill them one after another for ever.
 LOSSES_AT_MOST = 5
 
 Row = TypeVar("Row", bound=Model)
+Claimed = TypeVar("Claimed", Task, Transfer)
 
 
 def new_worker_id() -> str:
@@ -38,7 +40,11 @@ def claim_listing(execution_id: int, *, worker: str, now: datetime) -> Execution
     claimed = Execution.objects.filter(
         due(now), pk=execution_id, listed_at__isnull=True, stop_requested_at__isnull=True
     ).update(**_taken(worker, now))
-    return Execution.objects.get(pk=execution_id) if claimed else None
+    if not claimed:
+        return None
+    execution = Execution.objects.get(pk=execution_id)
+    count_another_attempt([execution], now)
+    return execution
 
 
 def claim_repository(execution_id: int, *, worker: str, now: datetime) -> list[Task]:
@@ -74,8 +80,9 @@ def claim_artifacts(execution_id: int, *, worker: str, now: datetime, at_most: i
                 artifacts[_artifact_of(transfer)].append(transfer)
         transfers = [transfer for siblings in artifacts.values() for transfer in siblings]
         Transfer.objects.filter(pk__in=[transfer.pk for transfer in transfers]).update(**_taken(worker, now))
-    for transfer in transfers:
-        _show_taken(transfer, worker, now)
+        for transfer in transfers:
+            _show_taken(transfer, worker, now)
+        count_another_attempt(transfers, now)
     return list(artifacts.values())
 
 
@@ -115,12 +122,14 @@ def _lock(rows: "QuerySet[Row]") -> "QuerySet[Row]":
     return rows
 
 
-def _take(model: type[Row], rows: "QuerySet[Row]", *, worker: str, now: datetime) -> list[Row]:
+def _take(model: type[Claimed], rows: "QuerySet[Claimed]", *, worker: str, now: datetime) -> list[Claimed]:
     """Mark the rows as held by this worker and return them as they are now."""
     ids = list(rows.values_list("pk", flat=True))
     manager = model._default_manager
     manager.filter(pk__in=ids).update(**_taken(worker, now))
-    return list(manager.filter(pk__in=ids).order_by("pk"))
+    taken = list(manager.filter(pk__in=ids).order_by("pk"))
+    count_another_attempt(taken, now)
+    return taken
 
 
 def _taken(worker: str, now: datetime) -> dict[str, object]:

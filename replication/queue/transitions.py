@@ -10,6 +10,7 @@ from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
 from registry import RateLimitedError
+from replication.counting import add_costs, count_stopped_waits
 from replication.models import OPEN, Execution, LogLine, Status, Task, Transfer, increments, released
 from replication.wording import count_of
 
@@ -43,7 +44,14 @@ class Settlement:
 
     def sums(self) -> dict[str, int]:
         """Return by how much the counters of its task and execution grow."""
+        if self.is_parked:
+            return {**self.increments, "waits": 1}
         return {**self.increments, f"transfers_{self.status}": 1} if self.until is None else dict(self.increments)
+
+    @property
+    def is_parked(self) -> bool:
+        """Say whether it is to wait for a limit."""
+        return self.until is not None and _is_limit(self.reason_code)
 
 
 def finish_transfer(
@@ -64,6 +72,9 @@ def settle_transfers(settlements: Sequence[Settlement], *, worker: str) -> set[i
     with transaction.atomic():
         written = [settlement for settlement in settlements if _settle(settlement, worker)]
         _add_up(written)
+        for settlement in written:
+            if settlement.is_parked:
+                _note_wait(settlement.transfer.execution_id, settlement.until, settlement.reason)
     return {settlement.transfer.task_id for settlement in written if settlement.until is None}
 
 
@@ -88,16 +99,19 @@ def _add_up(settlements: Sequence[Settlement]) -> None:
 
 def postpone_task(task: Task, *, worker: str, until: datetime, reason_code: str, reason: str) -> None:
     """Put a repository back to be planned again at `until`."""
-    Task.objects.filter(pk=task.pk, status=Status.RUNNING, lease_owner=worker).update(
-        reason=reason, **_postponed(until, reason_code)
-    )
+    held = Task.objects.filter(pk=task.pk, status=Status.RUNNING, lease_owner=worker)
+    with transaction.atomic():
+        if held.update(reason=reason, **_postponed(until, reason_code)) and _is_limit(reason_code):
+            add_costs({"waits": 1}, execution_id=task.execution_id)
+            _note_wait(task.execution_id, until, reason)
 
 
 def postpone_listing(execution: Execution, *, worker: str, until: datetime, reason_code: str, reason: str) -> None:
     """Put an execution back to be listed again at `until`."""
-    Execution.objects.filter(pk=execution.pk, status=Status.RUNNING, lease_owner=worker).update(
-        status_text=reason, **_postponed(until, reason_code)
-    )
+    held = Execution.objects.filter(pk=execution.pk, status=Status.RUNNING, lease_owner=worker)
+    with transaction.atomic():
+        if held.update(status_text=reason, **_postponed(until, reason_code)) and _is_limit(reason_code):
+            _note_wait(execution.pk, until, reason)
 
 
 def _postponed(until: datetime, reason_code: str) -> dict[str, object]:
@@ -106,7 +120,19 @@ def _postponed(until: datetime, reason_code: str) -> dict[str, object]:
     So the time after which retries are given up, which counts from `started_at`, begins anew.
     """
     values = {"status": Status.PENDING, "next_attempt_at": until, "reason_code": reason_code, **released()}
-    return {**values, "started_at": None} if reason_code == RateLimitedError.code else values
+    if not _is_limit(reason_code):
+        return values
+    return {**values, "started_at": None, "parked_at": timezone.now(), "waits": F("waits") + 1}
+
+
+def _is_limit(reason_code: str) -> bool:
+    """Say whether work is put back because of a limit: the registry's own, or one that is set for it."""
+    return reason_code == RateLimitedError.code
+
+
+def _note_wait(execution_id: int, until: datetime | None, reason: str) -> None:
+    """Have the execution show until when and why work of it was parked last, so that lists need not look for it."""
+    Execution.objects.filter(pk=execution_id).update(waiting_until=until, waiting_reason=reason)
 
 
 def count_transfers(execution_id: int, task_id: int, finished: dict[Status, int], *, added: int = 0) -> None:
@@ -227,15 +253,21 @@ def stop_waiting_rows(execution_id: int) -> None:
     ended = {"status": Status.STOPPED, "ended_at": now, "next_attempt_at": None}
     tasks = Task.objects.filter(execution_id=execution_id)
     for task_id in tasks.filter(transfers__status=Status.PENDING).values_list("pk", flat=True).distinct():
+        waiting = Transfer.objects.filter(task_id=task_id, status=Status.PENDING)
         with transaction.atomic():
-            stopped = Transfer.objects.filter(task_id=task_id, status=Status.PENDING).update(**ended)
+            count_stopped_waits(waiting, now)
+            stopped = waiting.update(**ended)
             count_transfers(execution_id, task_id, {Status.STOPPED: stopped})
         close_task(task_id)
     with transaction.atomic():
+        count_stopped_waits(tasks.filter(status=Status.PENDING), now)
         stopped = tasks.filter(status=Status.PENDING).update(**ended)
         Execution.objects.filter(pk=execution_id).update(tasks_stopped=F("tasks_stopped") + stopped)
     # An execution that nobody lists any more has no more to come.
-    Execution.objects.filter(pk=execution_id, status=Status.PENDING).update(status=Status.RUNNING, listed_at=now)
+    unlisted = Execution.objects.filter(pk=execution_id, status=Status.PENDING)
+    with transaction.atomic():
+        count_stopped_waits(unlisted, now)
+        unlisted.update(status=Status.RUNNING, listed_at=now, next_attempt_at=None)
     close_execution(execution_id)
 
 

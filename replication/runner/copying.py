@@ -64,8 +64,8 @@ class CopyWork:
         task, spec, reach = transfer.task, self.context.spec, self.context.reach
         progress = self.context.recorder.follow(transfer)
         try:
-            source = reach.client(spec.source_id, progress.tally)
-            target, registry = reach.client(task.target_id, progress.tally), reach.registry(task.target_id)
+            source = reach.client(spec.source_id, progress.source_tally)
+            target, registry = reach.client(task.target_id, progress.target_tally), reach.registry(task.target_id)
         except RegistryError as error:
             return error
         return _Order(
@@ -104,6 +104,7 @@ class CopyWork:
                 self._arrived.put((order.transfer_id, event.outcome))
 
         targets = [order.target for order in orders]
+        orders[0].progress.is_reading_for_others = len(orders) > 1
         try:
             found = copy_artifact(orders[0].source, targets, options=options, on_event=on_event, stop=self.context.stop)
         except Stopped as stopped:
@@ -129,6 +130,7 @@ class CopyWork:
         for pk, transfer in self._open.items():
             results.append(Result(transfer, error if error is not None else future.result()[pk]))
         self._open = {}
+        self._count_late()
         return results
 
     def given_up(self) -> list[Result]:
@@ -136,7 +138,14 @@ class CopyWork:
         results = self.arrived()
         results += [Result(transfer, Stopped()) for transfer in self._open.values()]
         self._open = {}
+        self._count_late()
         return results
+
+    def _count_late(self) -> None:
+        """Count what was read for the other targets since one of them was recorded as done."""
+        for order in self._orders.values():
+            if isinstance(order, _Order) and order.progress.is_reading_for_others:
+                self.context.recorder.count_late(order.progress)
 
 
 def _outcome_of_deletion(order: _Order) -> Exception | None:

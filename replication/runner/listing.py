@@ -13,6 +13,7 @@ from django.utils import timezone
 from registry import RegistryClient, RegistryError, Tally
 from registry.kinds import find_kind
 from replication import engine
+from replication.counting import add_costs, costs_of
 from replication.mapping import MappingError, check_path, map_repository
 from replication.models import Execution, LogLine, Status, Task, released
 from replication.plan import Scope, TargetSpec
@@ -132,17 +133,18 @@ class ListingWork:
     def settle(self, future: "Future[None]") -> None:
         """Record how the listing ended."""
         error = future.exception()
+        self._count()
         self.tick()
         if error is None:
             self._finish()
         elif self.context.stop.is_set():
-            self.give_up()
+            self._put_back()
         else:
             self._fail(error)
 
     def _finish(self) -> None:
         held = Execution.objects.filter(pk=self.execution.pk, status=Status.RUNNING, lease_owner=self.context.worker)
-        held.update(listed_at=timezone.now(), requests=F("requests") + self.tally.total_requests, **released())
+        held.update(listed_at=timezone.now(), **released())
         count = len(self._listed)
         if count == 0:
             self.context.recorder.log(self._nothing_line(), level=LogLine.Level.WARNING)
@@ -169,7 +171,15 @@ class ListingWork:
             fail_execution(self.execution, **reason)
 
     def give_up(self) -> None:
-        """Put the listing back: for another worker, or, after a stop, to be ended with all that waits."""
+        """Put the listing back without waiting for the network thread."""
+        self._count()
+        self._put_back()
+
+    def _count(self) -> None:
+        add_costs(costs_of(source=self.tally), execution_id=self.execution.pk)
+
+    def _put_back(self) -> None:
+        """Leave the listing for another worker, or, after a stop, to be ended with all that waits."""
         Execution.objects.filter(pk=self.execution.pk, status=Status.RUNNING, lease_owner=self.context.worker).update(
             status=Status.PENDING, **released()
         )

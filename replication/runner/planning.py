@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from registry import RegistryError, Stopped, Tally
 from replication import engine
+from replication.counting import add_costs, costs_of
 from replication.engine import Comparison, Place
 from replication.in_step import Memory
 from replication.models import Execution, LogLine, Operation, Status, SyncState, Task, Transfer, released
@@ -37,7 +38,7 @@ class PlanningWork:
 
     context: Context
     tasks: list[Task]
-    tally: Tally = field(default_factory=Tally)
+    source_tally: Tally = field(default_factory=Tally)
 
     def __post_init__(self) -> None:
         self._repository = self.tasks[0].source_repository
@@ -46,17 +47,27 @@ class PlanningWork:
         self._memories = {task.pk: self._memory_of(task) for task in self.tasks}
         self._unusable: dict[int, RegistryError] = {}
         self._places: dict[int, Place] = {}
-        self._source = self._place(0, self.context.spec.source_id, self._repository, is_unheard_of=False)
+        self._target_tallies = {task.pk: Tally(work=self.source_tally) for task in self.tasks}
+        self._source = self._place(
+            0, self.context.spec.source_id, self._repository, tally=self.source_tally, is_unheard_of=False
+        )
         for task in self.tasks:
-            is_unheard_of = not knows_repository(task.target_id, task.target_repository)
-            place = self._place(task.pk, task.target_id, task.target_repository, is_unheard_of=is_unheard_of)
+            place = self._place(
+                task.pk,
+                task.target_id,
+                task.target_repository,
+                tally=self._target_tallies[task.pk],
+                is_unheard_of=not knows_repository(task.target_id, task.target_repository),
+            )
             if place:
                 self._places[task.pk] = place
 
-    def _place(self, key: int, endpoint_id: int | None, repository: str, *, is_unheard_of: bool) -> Place | None:
+    def _place(
+        self, key: int, endpoint_id: int | None, repository: str, *, tally: Tally, is_unheard_of: bool
+    ) -> Place | None:
         reach = self.context.reach
         try:
-            client, registry = reach.client(endpoint_id, self.tally), reach.registry(endpoint_id)
+            client, registry = reach.client(endpoint_id, tally), reach.registry(endpoint_id)
         except RegistryError as error:
             self._unusable[key] = error
             return None
@@ -105,7 +116,7 @@ class PlanningWork:
     def settle(self, future: "Future[Comparison]") -> None:
         """Write each target's plan, or what went wrong."""
         error = future.exception()
-        self.context.recorder.count_requests(self.tasks[0], self.tally)
+        self._count()
         for task in self.tasks:
             if error is not None:
                 self._fail(task, error)
@@ -119,8 +130,16 @@ class PlanningWork:
 
     def give_up(self) -> None:
         """Settle as stopped without waiting for the network thread."""
+        self._count()
         for task in self.tasks:
             self._fail(task, Stopped())
+
+    def _count(self) -> None:
+        """Count what was asked. The source was asked for all targets at once: that counts for the first of them."""
+        for task in self.tasks:
+            source = self.source_tally if task is self.tasks[0] else None
+            costs = costs_of(source=source, target=self._target_tallies[task.pk])
+            add_costs(costs, execution_id=task.execution_id, task_id=task.pk)
 
     def _fail(self, task: Task, error: BaseException) -> None:
         verdict = self.context.judge(error, attempts=task.attempts, started_at=task.started_at)

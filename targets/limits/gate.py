@@ -7,7 +7,6 @@ import time
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
 from registry import RateLimitedError
 from registry.gate import OPEN_PERMIT, Lane, Permit
@@ -204,7 +203,5 @@ def _spread(seconds: float) -> float:
 
 
 def _sent_away(attempt: str, seconds: float, why: str) -> RateLimitedError:
-    """Return the error that puts work back to its row: why it waits, and until when."""
-    until = datetime.now(UTC) + timedelta(seconds=seconds)
-    message = f"{attempt}: waiting until {until:%Y-%m-%d %H:%M:%S} UTC, because {why}"
-    return RateLimitedError(message, retry_after_seconds=seconds)
+    """Return the error that puts work back to its row: why it waits, and for how long. The row keeps until when."""
+    return RateLimitedError(f"{attempt}: {why}", retry_after_seconds=seconds)

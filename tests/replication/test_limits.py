@@ -62,7 +62,8 @@ def test_a_refused_listing_of_tags_parks_all_work_for_that_registry(pair, run, r
     assert all(60 < seconds_left(task.next_attempt_at) <= 91 for task in tasks)
     reasons = [task.reason for task in tasks]
     assert any("the registry answered 429" in reason for reason in reasons)
-    assert any("s of patience (HTTP 429)" in reason and "waiting until 20" in reason for reason in reasons)
+    assert any(reason.endswith("s of patience (HTTP 429)") for reason in reasons)
+    assert all(reason.startswith("target: ") for reason in reasons)  # by the name of the one that asked
     # Those that were under way together were refused; the others never asked.
     assert len(pair.target.requests) < 6
 
@@ -106,7 +107,7 @@ def test_used_up_pulls_park_what_is_left_before_anything_is_refused(pair, run):
 
     assert execution.status == Status.RUNNING
     waiting = execution.tasks.get()
-    assert "because 0 of 100 pulls in 6 h are left at the registry" in waiting.reason
+    assert "0 of 100 pulls in 6 h are left at the registry" in waiting.reason
     assert 150 < seconds_left(waiting.next_attempt_at) <= 217
 
 
@@ -119,8 +120,8 @@ def test_the_page_of_the_job_says_why_an_artifact_waits_and_until_when(pair, run
     transfer = execution.transfers.get()
     assert (transfer.status, transfer.reason_code, transfer.started_at) == ("pending", "rate_limited", None)
     text = text_of(admin_client.get(f"/executions/{execution.pk}/"))
-    assert "1 artifact waits for another attempt. Next attempt:" in text
-    assert "429" in text
+    assert "1 artifact waits for another attempt. Waiting until 20" in text
+    assert ": target: Opening an upload to test/app: the registry answered 429" in text
 
 
 def test_the_page_of_the_job_says_why_a_repository_waits_and_until_when(pair, run, admin_client):
@@ -133,7 +134,7 @@ def test_the_page_of_the_job_says_why_a_repository_waits_and_until_when(pair, ru
     for address in (f"/executions/{execution.pk}/", f"/tasks/{task.pk}/"):
         text = text_of(admin_client.get(address))
         assert "Reading the tags of test/app: the registry answered 429" in text
-        assert "Next attempt:" in text
+        assert "Waiting until 20" in text
 
 
 def test_the_page_of_the_job_says_why_the_listing_waits_and_until_when(pair, run, admin_client):
@@ -141,7 +142,7 @@ def test_the_page_of_the_job_says_why_the_listing_waits_and_until_when(pair, run
     execution = run(pair.make_rule())
     text = text_of(admin_client.get(f"/executions/{execution.pk}/"))
     assert "Reading the catalogue: the registry answered 429" in text
-    assert "Next attempt:" in text
+    assert "Waiting until 20" in text
 
 
 def test_an_upload_session_is_closed_though_the_registry_wants_to_be_left_alone(pair, run):

@@ -87,7 +87,9 @@ def test_a_stop_in_the_middle_of_a_large_blob_takes_effect(stack):
     asked = time.monotonic()
     stack.call("PUT", f"/replication/executions/{execution}")
     assert stack.wait_for_end(execution, seconds=10)["status"] == "Stopped"
-    assert time.monotonic() - asked < 5
+    took = time.monotonic() - asked
+    print(f"stopped through API, broker and worker within {took:.3f} s")
+    assert took <= 2  # twice what is promised
     assert not digest_at_target(stack, "stop/app:v1")
 
 

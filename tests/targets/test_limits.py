@@ -42,7 +42,7 @@ def test_new_work_is_sent_away_when_its_turn_is_far_and_returns_one_after_anothe
     assert seconds == sorted(seconds)
     assert seconds[0] > 1
     assert clock.slept < 2
-    assert "because the requests per second set for this registry (1) are used up" in errors[0].message
+    assert "the requests per second set for this registry (1) are used up" in errors[0].message
 
 
 def test_the_queue_of_those_sent_away_ends_after_a_minute(broker, clock):

@@ -79,7 +79,7 @@ def test_a_long_pause_sends_everybody_away_and_says_why_and_until_when(broker, c
     gate = make_gate(broker, clock)
     work = Tally()
     enter(gate, work=work).hear(429, {"Retry-After": "30"})
-    with pytest.raises(RateLimitedError, match=r"a/b: waiting until \S+ \S+ UTC, because the registry asked") as raised:
+    with pytest.raises(RateLimitedError, match=r"a/b: the registry asked for") as raised:
         enter(gate, work=work)
     assert raised.value.retry_after_seconds == pytest.approx(30)
     assert clock.slept == 0
