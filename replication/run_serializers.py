@@ -10,7 +10,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from harborsync.lib.api.fields import IdField, TimeField, to_harbor_time
-from replication.models import Execution, Status, Task
+from replication.models import Execution, Status, Task, Transfer
+from replication.statistics_serializers import StatisticsSerializer
 
 # Harbor has no word for a run that was not begun: it shows Failed, and clients look at the beginning of the text.
 EXECUTION_STATUS = {
@@ -32,6 +33,7 @@ TASK_STATUS = {
 EXECUTION_WORDS = sorted(set(EXECUTION_STATUS.values()))
 TASK_WORDS = sorted(set(TASK_STATUS.values()))
 OWN = "HarborSync's own field."
+WAITING = f"Parked because of a registry's limit; reason says why. {OWN}"
 SKIPPED_PREFIX = "Execution skipped"
 
 
@@ -65,6 +67,7 @@ class ProgressSerializer(serializers.Serializer[Any]):
     bytes_mounted = serializers.IntegerField(help_text=OWN)
     bytes_present = serializers.IntegerField(help_text=OWN)
     requests = serializers.IntegerField(help_text=f"HTTP requests to both registries. {OWN}")
+    statistics = StatisticsSerializer(source="*", help_text=f"What it cost so far. {OWN}")
 
 
 class ExecutionSerializer(ProgressSerializer):
@@ -89,6 +92,9 @@ class ExecutionSerializer(ProgressSerializer):
     is_stopping = serializers.BooleanField(help_text=OWN)
     is_retrying = serializers.BooleanField(help_text=OWN)
     attempts = serializers.IntegerField(help_text=f"Attempts at listing the source. {OWN}")
+    is_waiting = serializers.BooleanField(help_text=f"Work of it is parked because of a registry's limit. {OWN}")
+    waiting_until = TimeField(help_text=f"Until when work was last parked. {OWN}")
+    waiting_reason = serializers.CharField(help_text=f"Why. {OWN}")
 
     @extend_schema_field(OpenApiTypes.INT64)
     def get_policy_id(self, execution: Execution) -> int:
@@ -138,6 +144,8 @@ class TaskSerializer(ProgressSerializer):
     reason = serializers.CharField(help_text=f"The same as a sentence. {OWN}")
     is_retrying = serializers.BooleanField(help_text=OWN)
     attempts = serializers.IntegerField(help_text=f"Attempts at planning. {OWN}")
+    is_waiting = serializers.BooleanField(source="is_parked", help_text=WAITING)
+    next_attempt_at = TimeField(help_text=f"When a task that is retried or waits is due. {OWN}")
 
     @extend_schema_field({"type": "string", "enum": TASK_WORDS})
     def get_status(self, task: Task) -> str:
@@ -163,6 +171,31 @@ class TaskSerializer(ProgressSerializer):
     def get_dst_resource(self, task: Task) -> str:
         """Return the destination's repository, and once it is planned how many items it gets."""
         return _with_count(task.target_repository, task)
+
+
+class TransferSerializer(serializers.Serializer[Transfer]):
+    """One artifact of a task."""
+
+    id = serializers.IntegerField(source="pk")
+    task_id = serializers.IntegerField()
+    execution_id = serializers.IntegerField()
+    operation = serializers.CharField()
+    digest = serializers.CharField()
+    tags = serializers.ListField(child=serializers.CharField())
+    media_type = serializers.CharField()
+    state = serializers.CharField(source="status", help_text="In HarborSync's words.")
+    reason_code = serializers.CharField(help_text="Why it failed, is being retried, or waits.")
+    reason = serializers.CharField(help_text="The same as a sentence.")
+    is_retrying = serializers.BooleanField()
+    is_waiting = serializers.BooleanField(source="is_parked", help_text=WAITING)
+    next_attempt_at = TimeField(help_text="When a transfer that is retried or waits is due.")
+    attempts = serializers.IntegerField()
+    bytes_total = serializers.IntegerField()
+    bytes_done = serializers.IntegerField(help_text="Of bytes_total; never goes back.")
+    requests = serializers.IntegerField(help_text="HTTP requests to both registries.")
+    statistics = StatisticsSerializer(source="*", help_text="What it cost so far.")
+    start_time = TimeField(source="started_at")
+    end_time = TimeField(source="ended_at")
 
 
 def _with_count(repository: str, task: Task) -> str:

@@ -11,7 +11,7 @@ from projects.api.members import MemberListView, MemberView
 from projects.api.projects import ProjectListView, ProjectSummaryView, ProjectView
 from replication.api.executions import ExecutionListView, ExecutionView
 from replication.api.policies import PolicyListView, PolicyView
-from replication.api.tasks import ExecutionLogView, TaskListView, TaskLogView
+from replication.api.tasks import ExecutionLogView, TaskListView, TaskLogView, TransferListView
 from targets.api.connections import AdapterInfoView, AdapterListView, RegistryInfoView, RegistryPingView
 from targets.api.registries import RegistryListView, RegistryView
 
@@ -47,6 +47,7 @@ urlpatterns = [
     path(_EXECUTION, ExecutionView.as_view()),
     path(f"{_EXECUTION}/log", ExecutionLogView.as_view()),
     path(f"{_EXECUTION}/tasks", TaskListView.as_view()),
+    path(f"{_EXECUTION}/tasks/<number:task_id>/transfers", TransferListView.as_view()),
     path(f"{_EXECUTION}/tasks/<number:task_id>/log", TaskLogView.as_view()),
     re_path("", UnknownPathView.as_view()),
 ]

@@ -14,8 +14,8 @@ from harborsync.lib.api.lists import PAGE_PARAMETERS, answer_list
 from harborsync.lib.api.queries import Column, Kind, sort_rows
 from harborsync.lib.api.views import ApiView
 from replication.api.lookup import execution_or_404, task_or_404
-from replication.models import LogLine
-from replication.run_serializers import TASK_STATUS, TASK_WORDS, TaskSerializer, statuses_called
+from replication.models import LogLine, Status
+from replication.run_serializers import TASK_STATUS, TASK_WORDS, TaskSerializer, TransferSerializer, statuses_called
 
 COLUMNS = {
     "id": Column("pk", Kind.NUMBER),
@@ -23,6 +23,14 @@ COLUMNS = {
     "operation": Column("operation"),
     "src_resource": Column("source_repository"),
     "dst_resource": Column("target_repository"),
+    "start_time": Column("started_at", Kind.TIME),
+    "end_time": Column("ended_at", Kind.TIME),
+}
+TRANSFER_COLUMNS = {
+    "id": Column("pk", Kind.NUMBER),
+    "state": Column("status"),
+    "requests": Column("requests", Kind.NUMBER),
+    "bytes_total": Column("bytes_total", Kind.NUMBER),
     "start_time": Column("started_at", Kind.TIME),
     "end_time": Column("ended_at", Kind.TIME),
 }
@@ -53,6 +61,28 @@ class TaskListView(ApiView):
             rows = rows.none()
         rows = sort_rows(rows, asked.get("sort", ""), COLUMNS, default=[])
         return answer_list(request, rows, serializer=TaskSerializer)
+
+
+class TransferListView(ApiView):
+    """The artifacts of a task."""
+
+    @extend_schema(
+        operation_id="listReplicationTransfers",
+        tags=["replication"],
+        parameters=[
+            OpenApiParameter("state", str, enum=Status.values),
+            OpenApiParameter("sort", str, description="Fields joined by commas; `-` in front turns the order round."),
+            *PAGE_PARAMETERS,
+        ],
+        responses=TransferSerializer(many=True),
+    )
+    def get(self, request: Request, execution_id: str, task_id: str) -> Response:
+        """List the artifacts of a task with what each cost, the first first. HarborSync's own call."""
+        rows = task_or_404(execution_or_404(request, execution_id), task_id).transfers.all()
+        if request.query_params.get("state"):
+            rows = rows.filter(status=request.query_params["state"])
+        rows = sort_rows(rows, request.query_params.get("sort", ""), TRANSFER_COLUMNS, default=["id"])
+        return answer_list(request, rows, serializer=TransferSerializer)
 
 
 class TaskLogView(ApiView):
