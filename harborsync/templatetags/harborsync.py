@@ -33,6 +33,7 @@ STATUS_LOOKS = {
     "pending": ("waiting", "clock"),
     "running": ("active", "spinner"),
     "retrying": ("warning", "retry"),
+    "parked": ("warning", "clock"),
     "stopping": ("warning", "spinner"),
     "succeeded": ("success", "check"),
     "failed": ("danger", "cross"),
@@ -63,9 +64,11 @@ def state(name: str, label: str) -> SafeString:
 
 @register.simple_tag
 def status(row: Any) -> SafeString:
-    """Show the state of an execution, a task or a transfer; stopping and retrying are told apart."""
+    """Show the state of an execution, a task or a transfer; stopping, waiting and retrying are told apart."""
     if getattr(row, "is_stopping", False):
         return state("stopping", pgettext("status", "Stopping"))
+    if getattr(row, "is_parked", False):
+        return state("parked", pgettext("status", "Waiting"))
     if row.is_retrying:
         return state("retrying", pgettext("status", "Retrying"))
     return state(row.status, row.get_status_display())

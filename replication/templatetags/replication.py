@@ -1,11 +1,16 @@
-"""Words for what rules and failures carry as numbers and codes."""
+"""Words for what rules, failures and counters carry as numbers and codes."""
+
+from dataclasses import dataclass
+from datetime import timedelta
 
 from django import template
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext_lazy
 
+from harborsync.lib.formats import format_duration
 from replication.forms.rows import FLATTEN_CHOICES
-from replication.models import Execution, Status
+from replication.models import Execution, Status, Task
+from replication.models.costs import METHODS, OTHER
 from replication.queue.transitions import NOTHING_MATCHED
 
 register = template.Library()
@@ -66,3 +71,30 @@ def flattening(level: int) -> str:
     """Show how many levels of the path are flattened."""
     known = dict(FLATTEN_CHOICES)
     return str(known[level]) if level in known else _("Flatten %(level)d Levels") % {"level": level}
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLine:
+    """One line of the table of requests."""
+
+    method: str
+    source: int
+    target: int
+    is_total: bool = False
+
+
+@register.filter
+def request_lines(row: Execution | Task) -> list[RequestLine]:
+    """Return the requests to both sides by method, their sums last; nothing where no method was counted."""
+    source, target = row.requests_by_side["source"], row.requests_by_side["target"]
+    lines = [RequestLine(method, source.get(method, 0), target[method]) for method in METHODS["target"]]
+    if source[OTHER] or target[OTHER]:
+        lines.append(RequestLine(OTHER, source[OTHER], target[OTHER]))
+    total = RequestLine("", sum(source.values()), sum(target.values()), is_total=True)
+    return [*lines, total] if total.source or total.target else []
+
+
+@register.filter
+def waited(row: Execution | Task) -> str:
+    """Show for how long work waited for limits."""
+    return format_duration(timedelta(seconds=row.waited_seconds))

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db.models import Count, Max, Min
+from django.db.models import Count, Max
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import reverse
@@ -18,7 +18,7 @@ from harborsync.lib.paging import paginate
 from harborsync.lib.viewer import signed_in
 from projects import access
 from replication.forms import TaskSearchForm
-from replication.models import Execution, Rule, Status, Transfer, Trigger
+from replication.models import Execution, Rule, Status, Task, Trigger
 from replication.services import RuleDisabled, retry_failed, start_execution, stop_execution
 from replication.views.logs import log_context
 from replication.views.permission import runnable_execution, visible_execution
@@ -66,13 +66,17 @@ def _failures(execution: Execution) -> list[dict[str, Any]]:
     return [dict(row) for row in counted[:MAX_REASONS]]
 
 
-def _waiting(execution: Execution) -> dict[str, Any] | None:
-    """Return how many transfers wait for another attempt, when the next one is due, and why."""
+def _waiting(execution: Execution) -> list[dict[str, Any]]:
+    """Return how many repositories and artifacts wait for another attempt, and which of each is the first to get it."""
     if execution.is_finished:
-        return None
-    retrying = Transfer.objects.filter(execution=execution, status=Status.PENDING, attempts__gt=0)
-    found = retrying.aggregate(count=Count("pk"), next_at=Min("next_attempt_at"), example=Max("reason"))
-    return found if found["count"] else None
+        return []
+    found = []
+    for rows in (execution.tasks.all(), execution.transfers.all()):
+        waiting = rows.filter(status=Status.PENDING, next_attempt_at__isnull=False)
+        first = waiting.order_by("next_attempt_at").first()
+        if first is not None:
+            found.append({"first": first, "count": waiting.count(), "is_repositories": isinstance(first, Task)})
+    return found
 
 
 @require_http_methods(["GET", "POST"])

@@ -36,6 +36,12 @@ CSV_FIELDS = (
     "transfers_total",
     "bytes_total",
     "bytes_copied",
+    "bytes_read",
+    "bytes_written",
+    "requests",
+    "retries",
+    "waits",
+    "waited_seconds",
 )
 
 
