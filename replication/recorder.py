@@ -129,7 +129,7 @@ class Recorder:
         return progress
 
     def leave(self, transfer: Transfer) -> tuple[dict[str, int], dict[str, int]]:
-        """End the following of an attempt; return its figures, and by how much they grew since they were written.
+        """End the following of an attempt; return the figures that grew since they were written, and by how much.
 
         Whoever records the attempt's end writes both with it, or has it done by `flush` before.
         """
@@ -139,7 +139,8 @@ class Recorder:
         figures = progress.figures()
         if progress.is_reading_for_others:
             self._left[transfer.pk] = figures
-        return figures, {name: value - written[name] for name, value in figures.items()}
+        grown = {name: value - written[name] for name, value in figures.items() if value != written[name]}
+        return {name: figures[name] for name in grown}, grown
 
     def count_late(self, progress: TransferProgress) -> None:
         """Add what was read for others since the end of this transfer was recorded, if it was."""

@@ -8,6 +8,7 @@ from django.db.models import Sum
 
 from bench.registries import WireMeter
 from registry.testkit import MemoryRegistry, known_faults
+from registry.testkit.content import digest_of
 from replication.counting import COST_COLUMNS
 from replication.filters import FilterSpec
 from replication.models import Execution, Status, Task, Transfer, Trigger
@@ -133,6 +134,22 @@ def test_three_targets_are_counted_each_and_the_source_once(pair, run):
         assert [bool(task.source_gets) for task in tasks] == [True, False, False]
 
 
+def test_what_is_read_for_others_after_the_first_has_arrived_is_counted_too(pair, run):
+    pair.source.add_image("test/app", "v1", layer_sizes=[30_000_000])
+    with MemoryRegistry() as quick, MemoryRegistry() as slow:
+        # The second target breaks late and goes on alone: the source is read again, on the account of the first.
+        slow.faults.add(known_faults.stalled(3, pattern="/blobs/uploads/[^?]+\\?.*digest"))
+        slow.faults.add(known_faults.reset_upload(20_000_000))
+        targets = [make_endpoint(name="m0", url=quick.url), make_endpoint(name="m1", url=slow.url)]
+
+        execution = drain_until_finished(run(pair.make_rule(targets=targets, filters=ONLY_APP)))
+
+        assert execution.status == Status.SUCCEEDED
+        assert told(execution, "source") == on_the_wire(pair.source)
+        assert told(execution, "target") == on_the_wire(quick, slow)
+        assert_sums(execution)
+
+
 def test_a_mount_inside_one_registry(db, source, run):
     source.add_image("test/app", "v1", layer_sizes=[1000])
     local = make_local_endpoint(url=source.url)
@@ -208,8 +225,9 @@ def test_a_listing_that_fails_is_counted_too(pair, run):
 
 
 def test_a_download_that_goes_on_after_a_break_is_a_retry_of_the_same_attempt(pair, run):
-    pair.source.add_image("test/app", "v1", layer_sizes=[3_000_000])
-    pair.source.faults.add(known_faults.reset_download(2_000_000))
+    layer = b"layer" * 600_000
+    pair.source.add_image("test/app", "v1", layers=[layer])
+    pair.source.faults.add(known_faults.truncated_body(2_000_000, pattern=digest_of(layer)))
 
     execution = run(pair.make_rule(filters=ONLY_APP))
 
@@ -231,7 +249,7 @@ def test_bytes_of_a_broken_upload_are_written_and_done_only_once(pair, run):
     assert_counted(execution, pair.source, pair.target)
 
 
-@pytest.mark.parametrize("pattern", ["/manifests/", "/blobs/uploads/"], ids=["planning", "copying"])
+@pytest.mark.parametrize("pattern", ["/tags/list", "/blobs/uploads/"], ids=["planning", "copying"])
 def test_work_that_a_registry_sends_away_waits_and_is_no_retry(pair, run, pattern):
     pair.source.add_image("test/app", "v1")
     pair.target.faults.add(known_faults.rate_limited(1, retry_after="2", pattern=pattern))
@@ -244,7 +262,7 @@ def test_work_that_a_registry_sends_away_waits_and_is_no_retry(pair, run, patter
     assert execution.status == Status.SUCCEEDED
     assert (execution.waits, execution.retries, execution.is_waiting) == (1, 0, False)
     assert 2 <= execution.waited_seconds <= 4
-    parked = execution.tasks.get() if pattern == "/manifests/" else execution.transfers.get()
+    parked = execution.tasks.get() if pattern == "/tags/list" else execution.transfers.get()
     assert (parked.attempts, parked.waits, parked.parked_at) == (2, 1, None)
     assert_counted(execution, pair.source, pair.target)
 

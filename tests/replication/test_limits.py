@@ -49,7 +49,7 @@ def hub_headers(remaining: int) -> Fault:
 
 @pytest.mark.parametrize("retry_after", ["90", "date"])
 def test_a_refused_listing_of_tags_parks_all_work_for_that_registry(pair, run, retry_after):
-    for number in range(6):
+    for number in range(20):  # more than are looked at together
         pair.source.add_image(f"test/app-{number}", "v1")
     value = dated(90) if retry_after == "date" else retry_after
     pair.target.faults.add(known_faults.rate_limited(times=None, retry_after=value))
@@ -65,7 +65,7 @@ def test_a_refused_listing_of_tags_parks_all_work_for_that_registry(pair, run, r
     assert any(reason.endswith("s of patience (HTTP 429)") for reason in reasons)
     assert all(reason.startswith("target: ") for reason in reasons)  # by the name of the one that asked
     # Those that were under way together were refused; the others never asked.
-    assert len(pair.target.requests) < 6
+    assert len(pair.target.requests) < 20
 
 
 def test_a_refused_catalogue_parks_the_listing(pair, run):
