@@ -21,8 +21,11 @@ def drain(execution_id: int) -> None:
 
 @shared_task(name=doorbell.PROCESS_EVENTS)
 def process_events() -> None:
-    """Match stored events with rules and start what can be started."""
-    services.process_events()
+    """Match stored events with rules, and work on what that starts: on one run here, which saves it the way."""
+    for execution in (started := services.process_events())[1:]:
+        doorbell.ring(execution.pk)
+    for execution in started[:1]:
+        drain(execution.pk)
 
 
 @shared_task(name=doorbell.CHECK_ENDPOINT)

@@ -34,7 +34,10 @@ def claim_listing(context: Context) -> "ListingWork | None":
         return None
     work = ListingWork(context, execution)
     context.recorder.log(work.opening_line())
-    return work
+    if execution.scope is None:
+        return work
+    work.write_scope()
+    return None
 
 
 @dataclass
@@ -81,6 +84,12 @@ class ListingWork:
         elif self._client is not None:
             spec = self.context.spec
             yield from engine.list_repositories(self._client, spec.filters, namespace=spec.namespace)
+
+    def write_scope(self) -> None:
+        """Write the tasks of what events named."""
+        self.run()
+        self.tick()
+        self._finish()
 
     def tick(self) -> None:
         """Write the tasks of what was found so far, so that they can be worked on while the listing goes on."""

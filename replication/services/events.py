@@ -25,8 +25,12 @@ EVENTS_PER_EXECUTION = 5000
 PARKED_AT_MOST = 10
 
 
-def process_events() -> None:
-    """Match the stored events with the rules and start what can be started. Safe to run in several workers."""
+def process_events() -> list[Execution]:
+    """Match the stored events with the rules and start what can be started. Safe to run in several workers.
+
+    Nobody is called to the executions that are returned: that is the caller's to do, or to work on them.
+    """
+    started: list[Execution] = []
     while events := list(Event.objects.filter(processed_at__isnull=True).order_by("id")[:BATCH_EVENTS]):
         rules = _listening_rules({event.endpoint_id for event in events})
         with transaction.atomic():
@@ -42,7 +46,9 @@ def process_events() -> None:
             RuleEvent.objects.bulk_create(matches, ignore_conflicts=True, batch_size=500)
             Event.objects.filter(pk__in=[event.pk for event in events]).update(processed_at=timezone.now())
         for rule_id in sorted({match.rule_id for match in matches}):
-            start_waiting(rule_id)
+            execution = start_waiting(rule_id, is_calling=False)
+            started += [execution] if execution else []
+    return started
 
 
 def _listening_rules(endpoint_ids: Iterable[int]) -> dict[int, list[tuple[Rule, RuleSpec]]]:
@@ -80,7 +86,7 @@ def _leads_only_back(spec: RuleSpec, event: Event) -> bool:
     return places <= {(origin["endpoint"], origin["repository"])}
 
 
-def start_waiting(rule_id: int) -> Execution | None:
+def start_waiting(rule_id: int, *, is_calling: bool = True) -> Execution | None:
     """Start a run for the events that wait for a rule, unless one is under way that they will follow."""
     with transaction.atomic():
         rule = Rule.objects.select_for_update().filter(pk=rule_id).first()
@@ -93,7 +99,8 @@ def start_waiting(rule_id: int) -> Execution | None:
         taken = list(waiting.select_related("event").order_by("id")[:EVENTS_PER_EXECUTION])
         if not taken or _must_wait(rule):
             return None
-        execution = start_execution(rule, trigger=Trigger.EVENT_BASED, scope=gather(item.event for item in taken))
+        scope = gather(item.event for item in taken)
+        execution = start_execution(rule, trigger=Trigger.EVENT_BASED, scope=scope, is_calling=is_calling)
         RuleEvent.objects.filter(pk__in=[item.pk for item in taken]).update(
             execution=execution, taken_at=timezone.now()
         )

@@ -24,10 +24,16 @@ class RuleDisabled(Exception):
 
 
 def start_execution(
-    rule: Rule, *, trigger: str, by: User | None = None, scope: Sequence[Scope] | None = None
+    rule: Rule,
+    *,
+    trigger: str,
+    by: User | None = None,
+    scope: Sequence[Scope] | None = None,
+    is_calling: bool = True,
 ) -> Execution:
     """Begin a run of the rule as it is now: of everything it matches, or of `scope`.
 
+    Workers are called to it, unless whoever begins it works on it at once (`is_calling` False).
     With "single active" and a run under way, the new one is recorded as skipped. Raises RuleDisabled.
     """
     with transaction.atomic():
@@ -45,12 +51,13 @@ def start_execution(
             requested_by_name=by.get_username() if by else "",
             spec=locked.to_spec().to_json(),
             scope=None if scope is None else [item.to_json() for item in scope],
+            rung_at=timezone.now(),
             **(_skipped() if is_blocked else {}),
         )
         if is_blocked:
             log(execution.pk, SKIPPED_TEXT, level=LogLine.Level.WARNING)
-        else:
-            doorbell.ring(execution.pk)
+        elif is_calling:
+            doorbell.call(doorbell.DRAIN, execution.pk)
     return execution
 
 
