@@ -44,6 +44,8 @@ class Learned:
     """Whether a manifest can be deleted by its tag without taking the other tags along."""
     head_names_digest: bool = True
     """Whether HEAD on a manifest gives type, size and digest; where not, GET is used at once."""
+    sends_links: bool = False
+    """A page of a list said by ``Link`` where the next one is; so a page that does not is the last."""
     chunk_limit_bytes: int | None = None
     """The largest chunk that was not refused as too large."""
     sparse_index: bool | None = None

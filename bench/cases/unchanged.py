@@ -5,8 +5,8 @@ from bench.content import make_tags, publish
 from bench.contest import compete_in_kept_lanes
 from bench.results import Outcome, compare, count_requests
 
-# The list of tags, on one side or both, and one page more where a registry does not say that there is none.
-LISTING_REQUESTS = 3
+# The list of tags on both sides, and one page more on each where a registry does not say that there is none.
+LISTING_REQUESTS = 4
 
 
 def two_thousand_tags(arena: Arena) -> Outcome:

@@ -118,11 +118,13 @@ class _Pages:
     def _next_url(self, answer: Answer, page: list[object], *, has_news: bool) -> str | None:
         """Return the next page's address: from ``Link``, else by ``last=`` when this page looks full."""
         target = next_link(answer.headers.getlist("Link"))
+        learned = self._exchange.connection.learned
         if target is not None:
+            learned.sends_links = True
             return self._own_url(target, answer.url)
         looks_full = len(page) >= self._page_size or (len(page) > 0 and len(page) % 100 == 0)
         last = page[-1] if page else None
-        if not (looks_full and has_news and isinstance(last, str)):
+        if learned.sends_links or not (looks_full and has_news and isinstance(last, str)):
             return None
         size = f"n={self._page_size}&" if self._sends_size else ""
         return f"{self._url}?{size}last={quote(last, safe='')}"

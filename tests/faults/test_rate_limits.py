@@ -33,6 +33,7 @@ STAGES = {
     "listing the source": ("source", LISTING, Execution),
     "asking the source for its tags": ("source", r"/tags/list", Task),
     "asking the source for digests": ("source", MANIFEST, Task),
+    "asking the target for its tags": ("target", r"/tags/list", Task),
     "asking the target for digests": ("target", MANIFEST, Task),
     "reading a blob": ("source", BLOB, Transfer),
     "writing a blob": ("target", UPLOADS, Transfer),
@@ -44,6 +45,8 @@ STAGES = {
 def test_what_is_limited_is_parked_until_the_time_asked_for_and_then_succeeds(pair, stage, write_time):
     side, pattern, model = STAGES[stage]
     digest = pair.source.add_image("test/app", "v1")
+    if stage == "asking the target for digests":
+        pair.target.add_image("test/app", "v1", layer_sizes=[7])  # a tag that it has is asked for
     registry = pair.source if side == "source" else pair.target
     registry.faults.add(known_faults.rate_limited(1, retry_after=write_time(timezone.now()), pattern=pattern))
     execution = start_execution(pair.make_rule(), trigger=Trigger.MANUAL)
@@ -82,8 +85,8 @@ def let_the_time_come(model):
 def test_without_a_time_the_usual_pause_is_made(pair, settings, side):
     settings.RETRY_BASE_SECONDS = settings.RETRY_CAP_SECONDS = 30
     pair.source.add_image("test/app", "v1")
-    registry = pair.source if side == "source" else pair.target
-    registry.faults.add(known_faults.rate_limited(1, retry_after=None, pattern=MANIFEST))
+    registry, pattern = (pair.source, MANIFEST) if side == "source" else (pair.target, r"/tags/list")
+    registry.faults.add(known_faults.rate_limited(1, retry_after=None, pattern=pattern))
     execution = start_execution(pair.make_rule(), trigger=Trigger.MANUAL)
 
     Drain(execution.pk).run()

@@ -93,6 +93,20 @@ def test_a_full_page_that_was_all_there_is_costs_one_more_request_and_ends(make_
         assert len(registry.requests) == 2
 
 
+def test_a_registry_that_was_seen_to_link_its_pages_is_not_asked_for_another(make_client):
+    with MemoryRegistry(page_size=100) as registry:
+        for number in range(200):
+            registry.add_image("team/app", f"v{number}", layers=[b"one layer"])
+        for number in range(100):
+            registry.add_image("team/other", f"v{number}", layers=[b"one layer"])
+        client = make_client(registry)
+        client.tags("team/app")
+        registry.requests.clear()
+
+        assert len(client.tags("team/other")) == 100
+        assert len(registry.requests) == 1
+
+
 def test_a_registry_that_refuses_the_page_size_is_asked_without_one(paged, make_client):
     paged.faults.add(
         Fault(path_pattern="n=1000", status=400, body=b'{"errors":[{"code":"PAGINATION_NUMBER_INVALID"}]}')
