@@ -1,19 +1,23 @@
-"""Claims on blobs that this process holds, renewed while it lives: whoever dies loses them within half a minute."""
+"""Claims on blobs that this process holds, renewed while it lives: whoever dies loses them as it loses its rows."""
 
 import os
 import threading
 from collections.abc import Iterable
 
-from targets.limits.broker import Broker
+from django.conf import settings
 
-FLIGHT_SECONDS = 30
-_RENEW_EVERY_SECONDS = FLIGHT_SECONDS / 3
+from targets.limits.broker import Broker
 
 _RENEW = """
 for i = 1, #KEYS do
   if redis.call('GET', KEYS[i]) == ARGV[i + 1] then redis.call('PEXPIRE', KEYS[i], ARGV[1]) end
 end
 """
+
+
+def flight_milliseconds() -> int:
+    """Return how long a claim holds that nobody renews: as long as the lease of a row."""
+    return int(settings.LEASE_SECONDS * 1000)
 
 
 class Flights:
@@ -41,7 +45,7 @@ class Flights:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait(_RENEW_EVERY_SECONDS)
+                self._changed.wait(flight_milliseconds() / 3000)
                 if not self._held:
                     self._thread = None
                     return
@@ -50,7 +54,7 @@ class Flights:
                 broker.run(
                     _RENEW,
                     keys=[key for key, (owner, _) in held.items() if owner is broker],
-                    arguments=[FLIGHT_SECONDS * 1000, *(token for owner, token in held.values() if owner is broker)],
+                    arguments=[flight_milliseconds(), *(token for owner, token in held.values() if owner is broker)],
                     otherwise=None,
                 )
 

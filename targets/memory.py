@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from redis import Redis
 
 from registry.copying import Found, Standing
-from targets.flights import FLIGHT_SECONDS, flights
+from targets.flights import flight_milliseconds, flights
 from targets.limits.broker import Broker
 
 # A repository's content is believed so long after it was last heard of: time enough for a run, and for the next push.
@@ -77,10 +77,9 @@ class SharedMemory:
         """Return how each blob stands, and take those that nobody else is putting. One round trip."""
         if not digests:
             return {}
-        milliseconds = FLIGHT_SECONDS * 1000
         keys = [self._set_of(repository), *map(self._hint_of, digests), *map(self._flight_of, digests)]
         answers = self._broker.run(
-            _CLAIM, keys=keys, arguments=[self._token, milliseconds, *digests], otherwise=["U"] * len(digests)
+            _CLAIM, keys=keys, arguments=[self._token, flight_milliseconds(), *digests], otherwise=["U"] * len(digests)
         )
         found = {digest: _found(answer, repository) for digest, answer in zip(digests, answers, strict=True)}
         taken = [self._flight_of(digest) for digest, each in found.items() if each.is_ours_to_put]
