@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 KILLS = 20
 LAYERS = 3
-LAYER_BYTES = 192 << 20
+LAYER_BYTES = 384 << 20
 # What was read but had not arrived: a queue, a block or two, and what the kernel holds, for each layer.
 READ_TWICE_AT_MOST = 0.05
 
