@@ -7,7 +7,16 @@ artifact between two of them; ``check_connection`` tells what works. ``registry.
 from registry.check import CheckStep, check_connection
 from registry.client import BlobSource, Opener, RegistryClient, StopFlag
 from registry.connection import Connection, RegistrySettings, Tally, Timeouts
-from registry.copying import CopyOptions, CopyOutcome, CopyResult, CopySource, CopyTarget, copy_artifact
+from registry.copying import (
+    CopyOptions,
+    CopyOutcome,
+    CopyResult,
+    CopySource,
+    CopyTarget,
+    Pace,
+    Throttle,
+    copy_artifact,
+)
 from registry.copying.events import (
     ArtifactSized,
     BlobCopied,
@@ -35,6 +44,7 @@ from registry.errors import (
     NetworkTimeoutError,
     NoMatchingPlatformError,
     NotFoundError,
+    PausedError,
     ProtocolError,
     QuotaExceededError,
     RateLimitedError,
@@ -87,6 +97,8 @@ __all__ = [
     "NotFoundError",
     "Note",
     "Opener",
+    "Pace",
+    "PausedError",
     "Platform",
     "PlatformChoice",
     "ProtocolError",
@@ -104,6 +116,7 @@ __all__ = [
     "Stopped",
     "Tally",
     "TargetFinished",
+    "Throttle",
     "Timeouts",
     "TlsError",
     "TooLargeError",

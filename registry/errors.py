@@ -12,6 +12,7 @@
         ├── DeniedError              "denied"
         ├── NotFoundError            "not_found"
         ├── RateLimitedError         "rate_limited"     temporary
+        │   └── PausedError          "paused"           temporary
         ├── ServerError              "server_error"     temporary
         ├── ImmutableError           "immutable"
         ├── QuotaExceededError       "quota_exceeded"
@@ -121,6 +122,12 @@ class RateLimitedError(RegistryError):
 
     code = "rate_limited"
     is_temporary = True
+
+
+class PausedError(RateLimitedError):
+    """A time window of ours lets nothing move; ``retry_after_seconds`` is the time until it ends, however long."""
+
+    code = "paused"
 
 
 class ServerError(RegistryError):

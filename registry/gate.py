@@ -42,11 +42,12 @@ def lane_of(method: str, url: str, *, streams_body: bool = False) -> Lane:
 class Permit(Protocol):
     """The right to send one request. Held until its answer was read; ``leave`` may be called more than once."""
 
-    block_bytes: int | None
-    """Largest piece of a body to move between two calls of ``await_bytes``; None: they need not be told."""
+    @property
+    def block_bytes(self) -> int | None:
+        """Largest piece of a body to move between two calls of ``await_bytes``; None: they need not be told."""
 
     def await_bytes(self, size_bytes: int) -> None:
-        """Wait until this many bytes of a body may pass. Raise Stopped."""
+        """Wait until this many bytes of a body may pass. Raise Stopped, and RateLimitedError when that is too long."""
 
     def hear(self, status: int, headers: Mapping[str, str]) -> None:
         """Learn from the answer."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from registry import (
     ImmutableError,
     NoMatchingPlatformError,
+    PausedError,
     RateLimitedError,
     RegistryError,
     SiblingTagsError,
@@ -57,6 +58,8 @@ def judge(error: BaseException, *, attempts: int, elapsed_seconds: float, policy
         return Verdict("failed", "internal_error", f"{type(error).__name__}: {error}")
     if isinstance(error, ImmutableError | SiblingTagsError | NoMatchingPlatformError):
         return Verdict("skipped", error.code, str(error))
+    if isinstance(error, PausedError) and error.retry_after_seconds is not None:
+        return Verdict("pending", error.code, str(error), error.retry_after_seconds)
     is_patience_over = elapsed_seconds > policy.give_up_seconds and not isinstance(error, RateLimitedError)
     if not error.is_temporary or is_patience_over:
         return Verdict("failed", error.code, str(error))

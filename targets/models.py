@@ -8,6 +8,8 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from harborsync.lib import crypto
+from harborsync.lib.timetable import Timetable
+from harborsync.lib.timetable.rows import MAX_LENGTH, validate_windows, validate_zone, windows_are_written_right
 
 
 class EndpointQuerySet(models.QuerySet["Endpoint"]):
@@ -66,6 +68,11 @@ class Endpoint(models.Model):
     max_connections = models.PositiveIntegerField(_("connections at most"), null=True, blank=True)
     requests_per_second = models.PositiveIntegerField(_("requests per second"), null=True, blank=True)
     kilobits_per_second = models.PositiveIntegerField(_("bandwidth in kbit/s"), null=True, blank=True)
+    # harborsync.lib.timetable; outside its windows kilobits_per_second holds.
+    bandwidth_windows = models.CharField(
+        _("bandwidth by time"), max_length=MAX_LENGTH, blank=True, default="", validators=[validate_windows]
+    )
+    time_zone = models.CharField(_("time zone"), max_length=64, default="UTC", validators=[validate_zone])
 
     notification_token_encrypted = models.TextField(blank=True, editable=False)
     notification_token_hash = models.CharField(max_length=64, unique=True, editable=False)
@@ -86,6 +93,7 @@ class Endpoint(models.Model):
             ),
             models.CheckConstraint(condition=~models.Q(name=""), name="endpoint_name_is_not_empty"),
             models.CheckConstraint(condition=~models.Q(url=""), name="endpoint_url_is_not_empty"),
+            windows_are_written_right("bandwidth_windows", name="endpoint_windows_are_written_right"),
         ]
 
     def __str__(self) -> str:
@@ -95,6 +103,15 @@ class Endpoint(models.Model):
     def has_secret(self) -> bool:
         """Say whether a secret is stored, without reading it."""
         return bool(self.secret_encrypted)
+
+    @property
+    def timetable(self) -> Timetable:
+        """Return the bandwidth by time."""
+        return Timetable.parse(
+            self.bandwidth_windows,
+            time_zone=self.time_zone,
+            plain_kilobits_per_second=self.kilobits_per_second or 0,
+        )
 
     def set_secret(self, plain: str) -> None:
         """Store the secret encrypted; the empty string clears it. The caller saves."""

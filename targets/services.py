@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from harborsync.lib.crypto import SecretUnreadableError
+from harborsync.lib.timetable.rows import normalise_windows
 from registry import CheckStep, RegistrySettings, check_connection
 from registry.kinds import KINDS, find_kind
 from registry.reference import normalise_registry_url
@@ -75,6 +76,11 @@ def _validate(endpoint: Endpoint) -> None:
         )
     if endpoint.proxy_url and not _is_web_address(endpoint.proxy_url):
         errors["proxy_url"] = _("A proxy URL looks like http://proxy.example.com:3128.")
+    endpoint.time_zone = endpoint.time_zone.strip() or "UTC"
+    try:
+        endpoint.bandwidth_windows = normalise_windows(endpoint.bandwidth_windows)
+    except ValidationError as error:
+        errors["bandwidth_windows"] = error.message
     if errors:
         raise ValidationError(errors)
     endpoint.full_clean(exclude=["secret_encrypted", "notification_token_encrypted", "notification_token_hash"])

@@ -39,6 +39,7 @@ from registry.copying.memory import (
     Standing,
 )
 from registry.copying.order import CopyOptions, CopyOutcome, CopyResult, CopySource, CopyTarget
+from registry.copying.throttle import Pace, Throttle
 
 __all__ = [
     "NO_MANIFESTS",
@@ -63,8 +64,10 @@ __all__ = [
     "ManifestMemory",
     "ManifestPushed",
     "Note",
+    "Pace",
     "Standing",
     "TargetFinished",
+    "Throttle",
     "copy_artifact",
 ]
 

@@ -16,7 +16,7 @@ from registry.copying.halt import Halt, raise_first_failure
 from registry.copying.memory import Found, Standing
 from registry.copying.order import CopyOptions, CopyTarget
 from registry.copying.sharing import Reader
-from registry.copying.throttle import Throttle
+from registry.copying.throttle import in_steps
 from registry.digests import is_content_of
 from registry.media import Descriptor
 from registry.pools import BLOCK_BYTES
@@ -48,7 +48,6 @@ class BlobMover:
         self._reader = reader
         self._options = options
         self._mount_from = mount_from
-        self._throttle = Throttle(options.bytes_per_second, check_stop=halt.check)
         self._halt = halt
         self._teller = teller
         self._lock = threading.Lock()
@@ -175,7 +174,7 @@ class BlobMover:
         meter.restart(offset)
         with closing(self._pieces(blob, offset)) as pieces:
             for piece in pieces:
-                for step in self._throttle.paced(piece):
+                for step in in_steps(piece, self._options.pace, self._halt.check):
                     yield step
                     meter.advance(len(step))
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from registry.client import NO_SHELF, RegistryClient, UploadShelf
 from registry.copying.memory import NO_MANIFESTS, NO_MEMORY, BlobMemory, ManifestMemory
+from registry.copying.throttle import Pace
 from registry.errors import AuthError, DeniedError, RegistryError
 from registry.platforms import PlatformChoice
 
@@ -58,14 +59,14 @@ class CopyTarget:
 
 @dataclass(frozen=True)
 class CopyOptions:
-    """How. ``parallel_blobs`` and ``bytes_per_second`` are meant for each target by itself.
+    """How. ``parallel_blobs`` is meant for each target by itself; the bytes written to all share the ``pace``.
 
     ``stall_seconds`` is how long a target may hold up the others (``registry.copying.reading``).
     """
 
     parallel_blobs: int = 4
     chunk_bytes: int | None = None
-    bytes_per_second: int | None = None
+    pace: Pace | None = None
     stall_seconds: float = 5.0
 
 

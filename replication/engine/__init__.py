@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from registry import CopyOptions, RegistryClient
+from registry import CopyOptions, Pace, RegistryClient
 from replication.engine.comparing import Comparison, Place, SourceView, compare, tags_in_step
 from replication.filters import FilterSpec, accepts_repository, named_repositories
 
@@ -34,11 +34,11 @@ def list_repositories(client: RegistryClient, filters: Sequence[FilterSpec], *, 
             yield repository
 
 
-def copy_options(*, kilobits_per_second: int, copy_by_chunk: bool) -> CopyOptions:
-    """Return the engine's options for a rule's wishes."""
+def copy_options(*, copy_by_chunk: bool, pace: Pace | None) -> CopyOptions:
+    """Return the engine's options for a rule's wishes; ``pace`` is that of all its copies together."""
     return CopyOptions(
         chunk_bytes=CHUNK_BYTES if copy_by_chunk else None,
-        bytes_per_second=kilobits_per_second * 1024 // 8 or None,
+        pace=pace,
     )
 
 

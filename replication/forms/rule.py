@@ -1,12 +1,12 @@
 """The fields of a rule that are not rows, in the order of Harbor's dialog."""
 
-import zoneinfo
 from typing import Any, cast
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from harborsync.lib.timetable.rows import zone_choices
 from projects.models import Project
 from replication.forms.modes import Mode
 from replication.models import PlatformMode, Trigger
@@ -15,11 +15,6 @@ from targets.models import Endpoint
 UNITS = {"kbps": 1, "mbps": 1024}
 # Above what a positive 32-bit column holds.
 MAX_KILOBITS = 2**31 - 1
-
-
-def zone_choices() -> list[tuple[str, str]]:
-    """Return the time zones, UTC first."""
-    return [("UTC", "UTC"), *((name, name) for name in sorted(zoneinfo.available_timezones() - {"UTC", "localtime"}))]
 
 
 class RuleForm(forms.Form):

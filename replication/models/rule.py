@@ -6,6 +6,8 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from harborsync.lib.timetable import Timetable
+from harborsync.lib.timetable.rows import MAX_LENGTH, validate_windows, windows_are_written_right
 from projects.models import Project
 from replication.filters import FilterSpec
 from replication.models.status import Trigger
@@ -45,6 +47,10 @@ class Rule(models.Model):
     override = models.BooleanField(pgettext_lazy("rule", "override"), default=True)
     deletion = models.BooleanField(_("delete remote resources when locally deleted"), default=False)
     kilobits_per_second = models.PositiveIntegerField(_("bandwidth in kbit/s"), default=0)  # 0: unlimited
+    # harborsync.lib.timetable, in the rule's time zone; outside its windows kilobits_per_second holds.
+    bandwidth_windows = models.CharField(
+        _("bandwidth by time"), max_length=MAX_LENGTH, blank=True, default="", validators=[validate_windows]
+    )
     copy_by_chunk = models.BooleanField(_("copy by chunk"), default=False)
     single_active = models.BooleanField(_("single active replication"), default=False)
     # Comma separated, as `registry.platforms.format_platform` writes them; "": all.
@@ -76,11 +82,21 @@ class Rule(models.Model):
                 condition=~Q(platform_mode=PlatformMode.SINGLE) | ~Q(platforms__contains=","),
                 name="a_single_image_has_one_platform",
             ),
+            windows_are_written_right("bandwidth_windows", name="rule_windows_are_written_right"),
         ]
         indexes = [models.Index(fields=["next_run_at"], condition=Q(next_run_at__isnull=False), name="rule_due")]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def timetable(self) -> Timetable:
+        """Return the bandwidth by time, of all its copies together."""
+        return Timetable.parse(
+            self.bandwidth_windows,
+            time_zone=self.time_zone,
+            plain_kilobits_per_second=self.kilobits_per_second,
+        )
 
     def to_spec(self) -> RuleSpec:
         """Return the rule as the value that planning and copying work from."""

@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from harborsync.lib.timetable.rows import normalise_windows
 from projects.models import PROJECT_NAME_PATTERN
 from registry.kinds import find_kind
 from registry.reference import is_repository_name
@@ -36,6 +37,7 @@ def validate_rule(rule: Rule, *, filters: Sequence[FilterSpec], targets: Sequenc
             "Use lower case letters, digits and single . _ or - between them; start and end with a letter or digit."
         )
     errors |= _schedule_errors(rule)
+    errors |= _windows_errors(rule)
     if rule.single_active and rule.trigger == Trigger.EVENT_BASED:
         errors["single_active"] = _("An event-based rule gathers its events by itself: leave single active off.")
     errors |= platform_errors(rule, targets)
@@ -53,18 +55,26 @@ def validate_rule(rule: Rule, *, filters: Sequence[FilterSpec], targets: Sequenc
 def _schedule_errors(rule: Rule) -> dict[str, str]:
     if rule.trigger not in Trigger.values:
         return {"trigger": _("Choose manual, scheduled or event_based.")}
-    if rule.trigger != Trigger.SCHEDULED:
-        rule.cron = ""
-        return {}
     try:
         validate_time_zone(rule.time_zone)
     except CronError as error:
         return {"time_zone": str(error)}
+    if rule.trigger != Trigger.SCHEDULED:
+        rule.cron = ""
+        return {}
     try:
         rule.cron = validate_cron(rule.cron)
         next_runs(rule.cron, rule.time_zone, now=timezone.now(), count=1)
     except CronError as error:
         return {"cron": str(error)}
+    return {}
+
+
+def _windows_errors(rule: Rule) -> dict[str, str]:
+    try:
+        rule.bandwidth_windows = normalise_windows(rule.bandwidth_windows)
+    except ValidationError as error:
+        return {"bandwidth_windows": error.message}
     return {}
 
 

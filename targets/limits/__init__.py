@@ -6,27 +6,65 @@ import threading
 
 from django.conf import settings
 
+from harborsync.lib.timetable import Timetable
+from targets.limits.bandwidth import Bandwidth
 from targets.limits.broker import broker_at
 from targets.limits.gate import EndpointGate, Limits
 from targets.limits.ledger import Ledger
 from targets.models import Endpoint
 
-__all__ = ["EndpointGate", "Limits", "forget_gates", "gate_for", "ledger_name", "limits_of"]
+__all__ = [
+    "Bandwidth",
+    "EndpointGate",
+    "Limits",
+    "forget_gates",
+    "gate_for",
+    "ledger_name",
+    "limits_of",
+    "shared_bandwidth",
+]
 
-# Row id → (what the gate was made for, gate).
-_gates: dict[int, tuple[tuple[str, str, Limits], EndpointGate]] = {}
+Place = tuple[str, str]
+"""The address of a Redis, and the name that shared state has there."""
+
+# Row id → (where its state is, gate).
+_gates: dict[int, tuple[Place, EndpointGate]] = {}
+_bandwidths: dict[Place, Bandwidth] = {}
 _lock = threading.Lock()
 
 
 def gate_for(endpoint: Endpoint) -> EndpointGate:
-    """Return this process's gate of an endpoint; another account, address or limit makes a new one."""
-    wanted = (settings.REDIS_URL, ledger_name(endpoint), limits_of(endpoint))
+    """Return this process's gate of an endpoint, with the limits of the row; another account or address has its own.
+
+    Changed limits hold for what is under way, too.
+    """
+    place, limits = (settings.REDIS_URL, ledger_name(endpoint)), limits_of(endpoint)
     with _lock:
         kept = _gates.get(endpoint.pk)
-        if kept is None or kept[0] != wanted:
-            redis_url, name, limits = wanted
-            kept = _gates[endpoint.pk] = (wanted, EndpointGate(limits, Ledger(name, broker_at(redis_url))))
+        if kept is None or kept[0] != place:
+            kept = _gates[endpoint.pk] = (place, EndpointGate(limits, _ledger(place)))
+        elif kept[1].limits != limits:
+            kept[1].follow(limits)
         return kept[1]
+
+
+def shared_bandwidth(name: str, timetable: Timetable) -> Bandwidth:
+    """Return this process's part in a bandwidth that all workers share under a name, such as "rule:7".
+
+    Another timetable holds for what is under way, too.
+    """
+    place = (settings.REDIS_URL, f"harborsync:limits:{name}")
+    with _lock:
+        kept = _bandwidths.get(place)
+        if kept is None:
+            kept = _bandwidths[place] = Bandwidth(timetable, _ledger(place), whose=f"this {name.partition(':')[0]}")
+        kept.follow(timetable)
+        return kept
+
+
+def _ledger(place: Place) -> Ledger:
+    redis_url, name = place
+    return Ledger(name, broker_at(redis_url))
 
 
 def ledger_name(endpoint: Endpoint) -> str:
@@ -37,11 +75,10 @@ def ledger_name(endpoint: Endpoint) -> str:
 
 def limits_of(endpoint: Endpoint) -> Limits:
     """Return what the row allows."""
-    kilobits = endpoint.kilobits_per_second
     return Limits(
         connections=endpoint.max_connections or None,
         requests_per_second=endpoint.requests_per_second or None,
-        bytes_per_second=kilobits * 1024 / 8 if kilobits else None,
+        bandwidth=endpoint.timetable,
     )
 
 
@@ -49,6 +86,7 @@ def forget_gates() -> None:
     """Begin anew: in a forked child another thread's lock would never be released; in tests time has passed."""
     global _lock  # noqa: PLW0603
     _gates.clear()
+    _bandwidths.clear()
     _lock = threading.Lock()
 
 

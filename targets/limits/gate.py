@@ -8,18 +8,14 @@ import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from harborsync.lib.timetable import UNLIMITED, Timetable
 from registry import RateLimitedError
 from registry.gate import OPEN_PERMIT, Lane, Permit
-from registry.pools import BLOCK_BYTES
 from registry.ratelimits import asked_pause
+from targets.limits.bandwidth import LONGEST_WAIT_SECONDS, SLICE_SECONDS, Bandwidth
 from targets.limits.ledger import LEASE_SECONDS, LONGEST_RETURN_SECONDS, Ledger
 from targets.limits.window import Window
 
-# So long a thread may sleep for work that has not begun; what takes longer goes back to its row.
-LONGEST_WAIT_SECONDS = 1.0
-_SLICE_SECONDS = 0.1
-_STEPS_PER_SECOND = 8
-_SMALLEST_BLOCK_BYTES = 1024
 _RENEW_SECONDS = LEASE_SECONDS / 4
 # Nobody knows when a connection comes free: look again after about this.
 _CONNECTION_RETURN_SECONDS = 10.0
@@ -33,15 +29,7 @@ class Limits:
 
     connections: int | None = None
     requests_per_second: int | None = None
-    bytes_per_second: float | None = None
-
-    @property
-    def block_bytes(self) -> int | None:
-        """Return how finely bodies are to be cut: some steps a second, so that no side waits for long without bytes."""
-        if self.bytes_per_second:
-            step_bytes = int(self.bytes_per_second / _STEPS_PER_SECOND)
-            return min(max(step_bytes, _SMALLEST_BLOCK_BYTES), BLOCK_BYTES)
-        return BLOCK_BYTES if self.connections else None
+    bandwidth: Timetable = UNLIMITED
 
 
 class EndpointGate:
@@ -58,15 +46,24 @@ class EndpointGate:
         ledger: Ledger,
         *,
         clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.limits = limits
+        self.bandwidth = Bandwidth(
+            limits.bandwidth, ledger, whose="this registry", clock=clock, wall_clock=wall_clock, sleep=sleep
+        )
         self.ledger = ledger
         self.window = Window()
         self.clock = clock
         self._sleep = sleep
         self._begun: weakref.WeakSet[object] = weakref.WeakSet()
         self._lock = threading.Lock()
+
+    def follow(self, limits: Limits) -> None:
+        """Keep to these limits from now on; what is under way does so, too."""
+        self.limits = limits
+        self.bandwidth.follow(limits.bandwidth)
 
     def enter(self, lane: Lane, *, attempt: str, work: object | None, check_stop: Callable[[], None]) -> Permit:
         """Wait for a turn and return the right to send. Raises RateLimitedError, Stopped."""
@@ -91,7 +88,7 @@ class EndpointGate:
         until = self.clock() + seconds
         while (left := until - self.clock()) > 0:
             check_stop()
-            self._sleep(min(left, _SLICE_SECONDS))
+            self._sleep(min(left, SLICE_SECONDS))
 
     def _is_begun(self, work: object | None) -> bool:
         with self._lock:
@@ -103,6 +100,7 @@ class EndpointGate:
                 self._begun.add(work)
 
     def _respect_pause(self, attempt: str, check_stop: Callable[[], None]) -> None:
+        self.bandwidth.respect_pause(attempt, check_stop)
         while (pause := self.ledger.pause()) is not None:
             if pause.seconds > LONGEST_WAIT_SECONDS:
                 raise _sent_away(attempt, pause.seconds, pause.why)
@@ -131,7 +129,7 @@ class EndpointGate:
                 raise _sent_away(
                     attempt, seconds, f"the connections set for this registry ({connections}) are all in use"
                 )
-            self.sleep(_SLICE_SECONDS, permit.check_stop)
+            self.sleep(SLICE_SECONDS, permit.check_stop)
 
 
 class EndpointPermit:
@@ -139,7 +137,6 @@ class EndpointPermit:
 
     def __init__(self, gate: EndpointGate, lane: Lane, halvings: int, check_stop: Callable[[], None]) -> None:
         self.check_stop = check_stop
-        self.block_bytes = None if lane is Lane.SMALL else gate.limits.block_bytes
         self._gate = gate
         self._lane = lane
         self._halvings = halvings
@@ -151,6 +148,11 @@ class EndpointPermit:
         # An answer that nobody closed. Only what needs no other server: this may run anywhere.
         self._leave_window()
 
+    @property
+    def block_bytes(self) -> int | None:
+        """Return the largest piece of a body to move at once; it follows the limits, which may change meanwhile."""
+        return None if self._lane is Lane.SMALL else self._gate.bandwidth.block_bytes
+
     def take_connection(self, connections: int) -> bool:
         """Take one of the endpoint's connections, if one is free."""
         lease_id = secrets.token_hex(8)
@@ -160,10 +162,8 @@ class EndpointPermit:
         return True
 
     def await_bytes(self, size_bytes: int) -> None:
-        """Wait until this many bytes of a body may pass. Raises Stopped."""
-        rate = self._gate.limits.bytes_per_second
-        if rate:
-            self._gate.sleep(self._gate.ledger.take_bytes(size_bytes, bytes_per_second=rate), self.check_stop)
+        """Wait until this many bytes of a body may pass. Raises Stopped, PausedError."""
+        self._gate.bandwidth.await_bytes(size_bytes, self.check_stop)
         if self._lease_id and self._gate.clock() - self._renewed_at >= _RENEW_SECONDS:
             self._renewed_at = self._gate.clock()
             self._gate.ledger.renew(self._lane, self._lease_id)

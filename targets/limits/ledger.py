@@ -3,8 +3,10 @@
 Spans of time are told by Redis's own clock, so that the machines' clocks need not agree.
 """
 
+import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from redis import Redis
 
@@ -79,7 +81,7 @@ _LANES = (Lane.SMALL, Lane.DOWNLOAD, Lane.UPLOAD)
 
 
 class Ledger:
-    """The shared state under one name. Where Redis is away, every answer is "go on"."""
+    """The shared state under one name. Where Redis is away, every answer is "go on", but for bytes."""
 
     def __init__(
         self,
@@ -96,6 +98,8 @@ class Ledger:
         self._looked_at = -FRESH_SECONDS
         self._paused_until = 0.0
         self._why = ""
+        self._alone_until = 0.0
+        self._lock = threading.Lock()
 
     def pause(self) -> Pause | None:
         """Return what is left of the registry's pause. Costs a round trip once a second at most."""
@@ -118,11 +122,24 @@ class Ledger:
         """Return the seconds to wait for the turn that is now ours; below zero: how long to stay away instead."""
         cost_ms = 1000 / requests_per_second
         longest_ms = -1 if longest_wait_seconds is None else longest_wait_seconds * 1000
-        return self._take("requests", cost_ms, longest_ms)
+        return float(self._take("requests", cost_ms, longest_ms, otherwise=0)) / 1000
 
     def take_bytes(self, size_bytes: int, *, bytes_per_second: float) -> float:
-        """Return the seconds to wait until these bytes may pass."""
-        return self._take("bytes", 1000 * size_bytes / bytes_per_second, -1)
+        """Return the seconds to wait until these bytes may pass.
+
+        Each rate has a count of its own: what was reserved at another one says nothing about this one. Without Redis
+        this process keeps the rate by itself.
+        """
+        seconds = size_bytes / bytes_per_second
+        answer_ms = self._take(f"bytes:{bytes_per_second:.0f}", seconds * 1000, -1, otherwise=None)
+        return self._take_alone(seconds) if answer_ms is None else float(answer_ms) / 1000
+
+    def _take_alone(self, seconds: float) -> float:
+        with self._lock:
+            now = self._clock()
+            spoken_for = max(self._alone_until, now)
+            self._alone_until = spoken_for + seconds
+        return max(0.0, spoken_for - TOLERANCE_SECONDS - now)
 
     def lease(self, lane: Lane, lease_id: str, *, connections: int) -> bool:
         """Take one of the connections, if one is free for this lane. It is ours until released or not renewed."""
@@ -149,15 +166,14 @@ class Ledger:
     def _key(self, what: str) -> str:
         return f"{self._name}:{what}"
 
-    def _take(self, what: str, cost_ms: float, longest_ms: float) -> float:
+    def _take(self, what: str, cost_ms: float, longest_ms: float, *, otherwise: int | None) -> Any:
         return_ms = cost_ms * REQUESTS_PER_RETURN
-        answer_ms = self._broker.run(
+        return self._broker.run(
             _TAKE,
             keys=[self._key(what), self._key(f"{what}:returns")],
             arguments=[cost_ms, TOLERANCE_SECONDS * 1000, longest_ms, return_ms, LONGEST_RETURN_SECONDS * 1000],
-            otherwise=0,
+            otherwise=otherwise,
         )
-        return float(answer_ms) / 1000
 
     def _look(self, now: float) -> None:
         milliseconds, why = self._broker.ask(self._read_pause, (0, ""))

@@ -32,7 +32,7 @@ from registry import (
     copy_artifact,
     digest_of,
 )
-from registry.copying.throttle import Throttle
+from registry.copying.throttle import Throttle, in_steps
 from registry.media import DOCKER_FOREIGN_LAYER, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST
 from registry.testkit import (
     BuiltManifest,
@@ -575,7 +575,7 @@ def test_a_large_blob_comes_through_a_slow_rate(source, target, copy):
     digest = source.add_image("team/app", "1", layer_sizes=[600_000])
     began = time.monotonic()
 
-    copy(digest, "1", options=CopyOptions(bytes_per_second=1_000_000))
+    copy(digest, "1", options=CopyOptions(pace=Throttle(1_000_000)))
 
     assert time.monotonic() - began > 0.5
     assert target.tags("mirror/app") == {"1": digest}
@@ -585,12 +585,11 @@ def test_the_throttle_keeps_the_rate_and_looks_at_the_stop_flag():
     now, checks = [0.0], []
     throttle = Throttle(
         1000,
-        check_stop=lambda: checks.append(now[0]),
         clock=lambda: now[0],
         sleep=lambda seconds: now.__setitem__(0, now[0] + seconds),
     )
 
-    steps = [step for _ in range(5) for step in throttle.paced(b"x" * 2048)]
+    steps = [step for _ in range(5) for step in in_steps(b"x" * 2048, throttle, lambda: checks.append(now[0]))]
 
     assert [len(step) for step in steps] == [1024] * 10
     assert now[0] == pytest.approx(10.24)
@@ -598,9 +597,21 @@ def test_the_throttle_keeps_the_rate_and_looks_at_the_stop_flag():
 
 
 def test_no_limit_waits_for_nothing():
-    throttle = Throttle(None, check_stop=lambda: pytest.fail("waited"))
+    assert list(in_steps(b"x" * 1000, None, lambda: pytest.fail("waited"))) == [b"x" * 1000]
 
-    assert list(throttle.paced(b"x" * 1000)) == [b"x" * 1000]
+
+def test_a_pace_that_changes_is_followed_within_a_piece():
+    class Slowing:
+        """Takes smaller steps once bytes have passed."""
+
+        block_bytes: int | None = None
+
+        def await_bytes(self, size_bytes, check_stop):
+            self.block_bytes = 100
+
+    slowing = Slowing()
+    slowing.block_bytes = 500
+    assert [len(step) for step in in_steps(b"x" * 750, slowing, lambda: None)] == [500, 100, 100, 50]
 
 
 @pytest.mark.slow

@@ -1,14 +1,17 @@
 """A gate whose time is told by the test."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
+from harborsync.lib.timetable import Timetable
 from registry import Stopped
 from registry.gate import Lane, Permit
 from targets.limits import EndpointGate, Limits
 from targets.limits.broker import Broker
 from targets.limits.ledger import Ledger
 
+NOON = datetime(2026, 11, 25, 12, tzinfo=UTC).timestamp()
 ATTEMPT = "Reading the tags of a/b"
 
 
@@ -21,6 +24,10 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+    def wall(self) -> float:
+        """Return the time of day: noon of 25 November 2026 (a Wednesday) in UTC when the clock stands at 1000."""
+        return NOON + self.now - 1000.0
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
@@ -37,9 +44,14 @@ def stop_now() -> None:
 
 
 def make_gate(broker: Broker, clock: Clock, **limits: Any) -> EndpointGate:
-    """Make a gate that knows of the others with the same broker."""
+    """Make a gate that knows of the others with the same broker. ``kilobits`` is short for a bandwidth."""
     ledger = Ledger("limits:1", broker, clock=clock)
-    return EndpointGate(Limits(**limits), ledger, clock=clock, sleep=clock.sleep)
+    return EndpointGate(make_limits(**limits), ledger, clock=clock, wall_clock=clock.wall, sleep=clock.sleep)
+
+
+def make_limits(*, kilobits: int = 0, windows: str = "", **limits: Any) -> Limits:
+    """Make limits, the bandwidth given in kbit/s and windows of time."""
+    return Limits(bandwidth=Timetable.parse(windows, plain_kilobits_per_second=kilobits), **limits)
 
 
 def enter(

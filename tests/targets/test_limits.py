@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from harborsync.lib.timetable import Timetable
 from registry import RateLimitedError, Stopped, Tally
 from registry.gate import Lane
 from targets.clients import connection_for
@@ -71,7 +72,7 @@ def test_a_stop_ends_the_wait_for_a_turn(broker, clock):
 
 
 def test_bytes_pass_at_the_rate_in_small_steps(broker, clock):
-    gate = make_gate(broker, clock, bytes_per_second=80_000)
+    gate = make_gate(broker, clock, kilobits=625)
     permit = enter(gate, Lane.DOWNLOAD)
     assert permit.block_bytes == 10_000
     for _ in range(20):
@@ -80,9 +81,9 @@ def test_bytes_pass_at_the_rate_in_small_steps(broker, clock):
     assert enter(gate, Lane.SMALL).block_bytes is None
 
 
-@pytest.mark.parametrize(("rate", "block_bytes"), [(125, 1024), (10**9, 1 << 20)])
+@pytest.mark.parametrize(("rate", "block_bytes"), [(1, 1024), (10**7, 1 << 20)])
 def test_steps_are_neither_tiny_nor_huge(broker, clock, rate, block_bytes):
-    assert enter(make_gate(broker, clock, bytes_per_second=rate), Lane.UPLOAD).block_bytes == block_bytes
+    assert enter(make_gate(broker, clock, kilobits=rate), Lane.UPLOAD).block_bytes == block_bytes
 
 
 def test_no_more_connections_than_allowed_and_one_is_kept_for_small_requests(broker, clock):
@@ -136,7 +137,7 @@ def test_a_lease_that_nobody_renews_runs_out(broker):
 
 def test_without_redis_there_are_no_limits_one_warning_and_no_error(clock, caplog):
     broker = Broker("redis://127.0.0.1:9/0", clock=clock)
-    gate = make_gate(broker, clock, connections=1, requests_per_second=1, bytes_per_second=1000)
+    gate = make_gate(broker, clock, connections=1, requests_per_second=1)
     for _ in range(50):
         permit = enter(gate, Lane.UPLOAD, work=Tally())
         permit.await_bytes(1_000_000)
@@ -144,6 +145,14 @@ def test_without_redis_there_are_no_limits_one_warning_and_no_error(clock, caplo
         permit.leave()
     assert [record.levelname for record in caplog.records if "limits." in record.message] == ["WARNING"]
     assert clock.slept == 0
+
+
+def test_without_redis_each_process_keeps_the_bandwidth_by_itself(clock):
+    gate = make_gate(Broker("redis://127.0.0.1:9/0", clock=clock), clock, kilobits=800)
+    permit = enter(gate, Lane.UPLOAD)
+    for _ in range(100):
+        permit.await_bytes(10_240)
+    assert clock.slept == pytest.approx(10, abs=0.4)
 
 
 def test_without_redis_a_process_still_keeps_the_pause_that_it_was_told(clock):
@@ -175,7 +184,7 @@ def test_limits_hold_again_when_redis_is_back(clock, tmp_path):
 @pytest.mark.django_db
 def test_a_row_says_the_limits():
     endpoint = make_endpoint(max_connections=4, requests_per_second=20, kilobits_per_second=8)
-    assert limits_of(endpoint) == Limits(connections=4, requests_per_second=20, bytes_per_second=1024)
+    assert limits_of(endpoint) == Limits(connections=4, requests_per_second=20, bandwidth=Timetable((), "UTC", 8))
     assert limits_of(make_endpoint()) == Limits()
 
 

@@ -10,10 +10,11 @@ import redis
 
 from registry import Tally
 from registry.gate import Lane
-from targets.limits import EndpointGate, Limits
+from targets.limits import EndpointGate
 from targets.limits.broker import Broker
 from targets.limits.ledger import Ledger
 from tests.servers import ValkeyServer
+from tests.targets.limiting import make_limits
 
 forks = multiprocessing.get_context("fork")
 
@@ -25,7 +26,7 @@ def gate_of(valkey_server: ValkeyServer) -> Callable[..., EndpointGate]:
 
     def make(lease_seconds: float = 60, **limits) -> EndpointGate:
         ledger = Ledger("limits:shared", Broker(valkey_server.url), lease_seconds=lease_seconds)
-        return EndpointGate(Limits(**limits), ledger)
+        return EndpointGate(make_limits(**limits), ledger)
 
     return make
 
@@ -58,7 +59,7 @@ def test_two_processes_share_the_requests_of_a_second(gate_of):
 
 def test_two_processes_share_the_bandwidth(gate_of):
     def send() -> None:
-        gate = gate_of(bytes_per_second=100_000)
+        gate = gate_of(kilobits=800)
         permit = gate.enter(Lane.UPLOAD, attempt="Sending", work=None, check_stop=never)
         for _ in range(10):
             permit.await_bytes(10_000)
