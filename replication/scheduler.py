@@ -17,6 +17,7 @@ from django.utils import timezone
 from replication.models import OPEN, Event, Execution, Rule, RuleEvent, Status, Task, Transfer, Trigger
 from replication.pruning import prune
 from replication.queue import claims, doorbell
+from replication.queue.parking import wake_after_edits, wake_all
 from replication.queue.transitions import (
     WORKER_LOST,
     close_execution,
@@ -49,6 +50,7 @@ def run_forever() -> None:
     signal.signal(signal.SIGTERM, ask_to_stop)
     signal.signal(signal.SIGINT, ask_to_stop)
     pruned_at: datetime | None = None
+    wake_all(timezone.now())  # what was edited while nobody looked
     while not stop.is_set():
         now = timezone.now()
         close_old_connections()
@@ -62,6 +64,7 @@ def run_forever() -> None:
 def tick(now: datetime) -> None:
     """Do everything that is due. Costs about ten indexed queries when nothing is."""
     start_due_rules(now)
+    wake_after_edits(now)
     sweep(now)
     start_late_events(now)
     request_health_checks(now)

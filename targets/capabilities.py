@@ -1,29 +1,55 @@
-"""What registries were found to be able to do, kept beyond the process that found it out."""
+"""What a registry was found to offer, in words. The keys are those of the client's memory (`registry.connection`)."""
 
-from django.db import transaction
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from registry import Connection
+from django.utils.translation import gettext as _
+
+from harborsync.lib.formats import format_size
+from targets.learning import LEARNED_AT
 from targets.models import Endpoint
-
-SPARSE_INDEX = "sparse_index"
-
-
-def recall(endpoint: Endpoint, connection: Connection) -> bool | None:
-    """Tell a connection what the endpoint's row says of sparse indexes, and return it; None is not known (any more)."""
-    noted = endpoint.capabilities.get(SPARSE_INDEX)
-    connection.learned.sparse_index = noted if isinstance(noted, bool) else None
-    return connection.learned.sparse_index
-
-
-def note(endpoint_id: int, *, sparse_index: bool) -> None:
-    """Write down whether a registry takes sparse indexes."""
-    with transaction.atomic():
-        endpoint = Endpoint.objects.select_for_update().filter(pk=endpoint_id).first()
-        if endpoint is not None:
-            endpoint.capabilities = {**endpoint.capabilities, SPARSE_INDEX: sparse_index}
-            endpoint.save(update_fields=["capabilities"])
 
 
 def refuses_sparse_indexes(endpoint: Endpoint) -> bool:
     """Say whether the registry was found to refuse an index whose images are not all there."""
-    return endpoint.capabilities.get(SPARSE_INDEX) is False
+    return endpoint.capabilities.get("sparse_index") is False
+
+
+def capability_texts(capabilities: Mapping[str, Any]) -> list[str]:
+    """Return a sentence per thing learned; what there are no words for yet is shown by its key."""
+    return [_text(key, value) for key, value in sorted(capabilities.items()) if key != LEARNED_AT]
+
+
+def _text(key: str, value: Any) -> str:
+    write = _WORDS.get(key)
+    return write(value) if write else f"{key}: {value}"
+
+
+def _tag_delete(value: Any) -> str:
+    if value:
+        return _("It deletes a tag by itself.")
+    return _("It deletes by digest only: a tag goes when no other tag shares its image.")
+
+
+def _head_names_digest(value: Any) -> str:
+    if value:
+        return _("It names the digest of a tag without sending the manifest.")
+    return _("It does not name the right digest of a tag: manifests are read to know it.")
+
+
+def _chunk_limit(value: Any) -> str:
+    return _("It takes up to %(size)s in one request; larger layers are sent in chunks.") % {"size": format_size(value)}
+
+
+def _sparse_index(value: Any) -> str:
+    if value:
+        return _("It takes an index of which only some platforms are there.")
+    return _("It refuses an index of which only some platforms are there.")
+
+
+_WORDS: dict[str, Callable[[Any], str]] = {
+    "tag_delete": _tag_delete,
+    "head_names_digest": _head_names_digest,
+    "chunk_limit_bytes": _chunk_limit,
+    "sparse_index": _sparse_index,
+}

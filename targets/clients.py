@@ -8,7 +8,7 @@ from django.conf import settings
 
 from harborsync.lib.installation import user_agent
 from registry import Connection, RegistrySettings
-from targets import capabilities
+from targets.learning import Lesson
 from targets.limits import gate_for
 from targets.limits.broker import broker_at
 from targets.memory import SharedMemory
@@ -16,13 +16,13 @@ from targets.models import Endpoint
 from targets.shelves import ManifestShelf, SessionShelf
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Kept:
-    """A long-lived connection, the settings it was made from, and what the row said of its capabilities then."""
+    """A long-lived connection, the settings it was made from, and what it learns."""
 
     settings: RegistrySettings
     connection: Connection
-    sparse_index: bool | None = None
+    lesson: Lesson
 
 
 _kept: dict[int, _Kept] = {}
@@ -47,28 +47,25 @@ def endpoint_settings(endpoint: Endpoint) -> RegistrySettings:
 def connection_for(endpoint: Endpoint) -> Connection:
     """Return this process's connection to the endpoint; a changed URL or credential makes a new one.
 
-    It keeps the endpoint's limits of this moment. Raises SecretUnreadableError.
+    It keeps the endpoint's limits of this moment, and knows what the row (read just now) says was learned by others.
+    Raises SecretUnreadableError.
     """
     wanted = endpoint_settings(endpoint)
     with _lock:
         kept = _kept.get(endpoint.pk)
         if kept is None or kept.settings != wanted:
             # The old connection may be in use by another thread: it closes when the last user lets go.
-            kept = _kept[endpoint.pk] = _Kept(wanted, Connection(wanted))
-        if kept.sparse_index != endpoint.capabilities.get(capabilities.SPARSE_INDEX):
-            kept.sparse_index = capabilities.recall(endpoint, kept.connection)
+            connection = Connection(wanted)
+            kept = _kept[endpoint.pk] = _Kept(wanted, connection, Lesson(endpoint.pk, connection))
+        kept.lesson.follow(endpoint.capabilities)
         kept.connection.gate = gate_for(endpoint)
         return kept.connection
 
 
-def keep_what_was_learned(endpoint_id: int | None) -> None:
-    """Write down what this process's connection found out since it was last asked; mostly that is nothing."""
-    kept = _kept.get(endpoint_id or 0)
-    found = kept.connection.learned.sparse_index if kept else None
-    if kept is None or found is None or endpoint_id is None or found == kept.sparse_index:
-        return
-    capabilities.note(endpoint_id, sparse_index=found)
-    kept.sparse_index = found
+def keep_what_was_learned() -> None:
+    """Write what this process's connections have learned into their rows; for the thread that owns the database."""
+    for kept in list(_kept.values()):
+        kept.lesson.keep()
 
 
 def memory_of(endpoint: Endpoint) -> SharedMemory:

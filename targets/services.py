@@ -80,7 +80,7 @@ def _validate(endpoint: Endpoint) -> None:
     try:
         endpoint.bandwidth_windows = normalise_windows(endpoint.bandwidth_windows)
     except ValidationError as error:
-        errors["bandwidth_windows"] = error.message
+        errors["bandwidth_windows"] = str(error.message)
     if errors:
         raise ValidationError(errors)
     endpoint.full_clean(exclude=["secret_encrypted", "notification_token_encrypted", "notification_token_hash"])

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
-from registry import RateLimitedError
+from registry import PausedError, RateLimitedError
 from replication.counting import add_costs, count_stopped_waits
 from replication.models import OPEN, Execution, LogLine, Status, Task, Transfer, increments, released
 from replication.wording import count_of
@@ -127,7 +127,7 @@ def _postponed(until: datetime, reason_code: str) -> dict[str, object]:
 
 def _is_limit(reason_code: str) -> bool:
     """Say whether work is put back because of a limit: the registry's own, or one that is set for it."""
-    return reason_code == RateLimitedError.code
+    return reason_code in (RateLimitedError.code, PausedError.code)
 
 
 def _note_wait(execution_id: int, until: datetime | None, reason: str) -> None:

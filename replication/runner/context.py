@@ -14,6 +14,7 @@ from replication.models import Execution, LogLine, Rule, RuleTarget
 from replication.plan import RuleSpec
 from replication.recorder import Recorder
 from replication.retries import RetryPolicy, Verdict, judge
+from replication.runner.manners import Manners
 from replication.runner.reach import Reach
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,11 @@ class Context:
     def reach(self) -> Reach:
         """The registries within reach, for the thread that owns the database."""
         return Reach(self.stop)
+
+    @cached_property
+    def manners(self) -> Manners:
+        """Return what this drain owes to the registries."""
+        return Manners(self.execution, self.spec, self.recorder)
 
     @cached_property
     def is_source_a_target(self) -> bool:

@@ -58,6 +58,7 @@ class CopyWork:
 
     def prepare(self) -> None:
         """Get ready for `run`: with the credentials of this moment, so as late as possible."""
+        self._pace = self.context.manners.pace
         self._orders = {transfer.pk: self._order(transfer) for transfer in self.transfers}
 
     def _order(self, transfer: Transfer) -> "_Order | RegistryError":
@@ -94,8 +95,7 @@ class CopyWork:
 
     def _copy(self, orders: list[_Order]) -> Mapping[int, Outcome]:
         """Copy to all targets in one go. What the source is asked counts for the first of them."""
-        spec = self.context.spec
-        options = engine.copy_options(kilobits_per_second=spec.kilobits_per_second, copy_by_chunk=spec.copy_by_chunk)
+        options = engine.copy_options(copy_by_chunk=self.context.spec.copy_by_chunk, pace=self._pace)
 
         def on_event(target_index: int, event: CopyEvent) -> None:
             order = orders[target_index]

@@ -72,6 +72,7 @@ class Drain:
         finally:
             self._stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
+            self._context.manners.end()
             self._recorder.flush()
 
     def _loop(self, pool: ThreadPoolExecutor) -> None:
@@ -121,7 +122,7 @@ class Drain:
         """Return claimed work, else claim: first the listing, then repositories, then artifacts."""
         if self._claimed:
             return self._claimed.popleft()
-        if self._turn_is_over() or time.monotonic() < self._nothing_to_claim_until:
+        if self._turn_is_over() or time.monotonic() < self._nothing_to_claim_until or self._context.manners.park():
             return None
         looking = claim_listing(self._context) or claim_planning(self._context)
         if looking is not None:
@@ -160,6 +161,7 @@ class Drain:
     def _watch(self) -> None:
         """Record, renew, and look whether somebody asked to stop."""
         self._recorder.tick()
+        self._context.manners.tick()
         for work in list(self._in_flight.values()):
             if isinstance(work, CopyWork):
                 self._gather(work.arrived())

@@ -153,7 +153,7 @@ class ListingWork:
 
     def _finish(self) -> None:
         held = Execution.objects.filter(pk=self.execution.pk, status=Status.RUNNING, lease_owner=self.context.worker)
-        held.update(listed_at=timezone.now(), **released())
+        held.update(listed_at=timezone.now(), status_text="", reason_code="", **released())
         count = len(self._listed)
         if count == 0:
             self.context.recorder.log(self._nothing_line(), level=LogLine.Level.WARNING)

@@ -14,7 +14,6 @@ from replication.runner.context import Context
 from replication.runner.gone import SourceGoneError
 from replication.sync_states import Seen, forget, origins_kept, remember_all
 from replication.wording import size_of
-from targets.clients import keep_what_was_learned
 
 Outcome = CopyResult | BaseException | None
 """What was copied; what went wrong; None for a deletion that was done."""
@@ -46,8 +45,6 @@ def settle(context: Context, results: Sequence[Result]) -> None:
     """
     if not results:
         return
-    for endpoint_id in sorted({result.task.target_id or 0 for result in results}):
-        keep_what_was_learned(endpoint_id)
     done = [result for result in results if not isinstance(result.outcome, BaseException)]
     with transaction.atomic():
         _remember(context, done)

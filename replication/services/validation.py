@@ -74,7 +74,7 @@ def _windows_errors(rule: Rule) -> dict[str, str]:
     try:
         rule.bandwidth_windows = normalise_windows(rule.bandwidth_windows)
     except ValidationError as error:
-        return {"bandwidth_windows": error.message}
+        return {"bandwidth_windows": str(error.message)}
     return {}
 
 

@@ -26,6 +26,7 @@ REASONS = {
     "denied": pgettext_lazy("failure", "No right"),
     "not_found": pgettext_lazy("failure", "Not found"),
     "rate_limited": pgettext_lazy("failure", "Too many requests"),
+    "paused": pgettext_lazy("failure", "Paused by a time window"),
     "server_error": pgettext_lazy("failure", "Error of the registry"),
     "immutable": pgettext_lazy("failure", "Immutable tag"),
     "quota_exceeded": pgettext_lazy("failure", "Quota exceeded"),

@@ -3,6 +3,8 @@
 import hashlib
 import os
 import threading
+import time
+from collections.abc import Callable
 
 from django.conf import settings
 
@@ -27,6 +29,9 @@ __all__ = [
 Place = tuple[str, str]
 """The address of a Redis, and the name that shared state has there."""
 
+# What windows of time go by; tests put another one here.
+wall_clock: Callable[[], float] = time.time
+
 # Row id → (where its state is, gate).
 _gates: dict[int, tuple[Place, EndpointGate]] = {}
 _bandwidths: dict[Place, Bandwidth] = {}
@@ -42,7 +47,7 @@ def gate_for(endpoint: Endpoint) -> EndpointGate:
     with _lock:
         kept = _gates.get(endpoint.pk)
         if kept is None or kept[0] != place:
-            kept = _gates[endpoint.pk] = (place, EndpointGate(limits, _ledger(place)))
+            kept = _gates[endpoint.pk] = (place, EndpointGate(limits, _ledger(place), wall_clock=wall_clock))
         elif kept[1].limits != limits:
             kept[1].follow(limits)
         return kept[1]
@@ -57,7 +62,8 @@ def shared_bandwidth(name: str, timetable: Timetable) -> Bandwidth:
     with _lock:
         kept = _bandwidths.get(place)
         if kept is None:
-            kept = _bandwidths[place] = Bandwidth(timetable, _ledger(place), whose=f"this {name.partition(':')[0]}")
+            whose = f"this {name.partition(':')[0]}"
+            kept = _bandwidths[place] = Bandwidth(timetable, _ledger(place), whose=whose, wall_clock=wall_clock)
         kept.follow(timetable)
         return kept
 

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from harborsync.lib.timetable import Timetable
 from registry import PausedError
 from registry.pools import BLOCK_BYTES
+from registry.ratelimits import Pause
 from targets.limits.ledger import Ledger
 
 # So long a thread may sleep for work that cannot go on; what takes longer goes back to its row.
@@ -73,22 +74,20 @@ class Bandwidth:
             return BLOCK_BYTES
         return min(max(int(rate / _STEPS_PER_SECOND), _SMALLEST_BLOCK_BYTES), BLOCK_BYTES)
 
-    def pause(self, attempt: str) -> PausedError | None:
-        """Return the error that stands for a pause of now, None when there is none."""
+    def pause(self) -> Pause | None:
+        """Return the pause of now: how long it lasts, and "waiting until …, because …"."""
         found = self.allowance
         if not found.why:
             return None
-        seconds = min(max(found.until - self._wall_clock(), 0.0), _LONGEST_PAUSE_SECONDS)
-        return PausedError(f"{attempt}: {found.why}", retry_after_seconds=seconds)
+        return Pause(min(max(found.until - self._wall_clock(), 0.0), _LONGEST_PAUSE_SECONDS), found.why)
 
     def respect_pause(self, attempt: str, check_stop: Callable[[], None]) -> None:
         """Sleep through the last moments of a pause; raise PausedError when it lasts longer."""
-        while (pause := self.pause(attempt)) is not None:
-            seconds = pause.retry_after_seconds or 0.0
-            if seconds > LONGEST_WAIT_SECONDS:
-                raise pause
+        while (pause := self.pause()) is not None:
+            if pause.seconds > LONGEST_WAIT_SECONDS:
+                raise PausedError(f"{attempt}: {pause.why}", retry_after_seconds=pause.seconds)
             check_stop()
-            self._sleep(min(seconds, SLICE_SECONDS))
+            self._sleep(min(pause.seconds, SLICE_SECONDS))
 
     def await_bytes(self, size_bytes: int, check_stop: Callable[[], None]) -> None:
         """Wait until this many bytes may pass. Raise PausedError in a pause, and what ``check_stop`` raises.

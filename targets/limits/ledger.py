@@ -98,7 +98,7 @@ class Ledger:
         self._looked_at = -FRESH_SECONDS
         self._paused_until = 0.0
         self._why = ""
-        self._alone_until = 0.0
+        self._alone: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def pause(self) -> Pause | None:
@@ -130,15 +130,15 @@ class Ledger:
         Each rate has a count of its own: what was reserved at another one says nothing about this one. Without Redis
         this process keeps the rate by itself.
         """
-        seconds = size_bytes / bytes_per_second
-        answer_ms = self._take(f"bytes:{bytes_per_second:.0f}", seconds * 1000, -1, otherwise=None)
-        return self._take_alone(seconds) if answer_ms is None else float(answer_ms) / 1000
+        seconds, what = size_bytes / bytes_per_second, f"bytes:{bytes_per_second:.0f}"
+        answer_ms = self._take(what, seconds * 1000, -1, otherwise=None)
+        return self._take_alone(what, seconds) if answer_ms is None else float(answer_ms) / 1000
 
-    def _take_alone(self, seconds: float) -> float:
+    def _take_alone(self, what: str, seconds: float) -> float:
         with self._lock:
             now = self._clock()
-            spoken_for = max(self._alone_until, now)
-            self._alone_until = spoken_for + seconds
+            spoken_for = max(self._alone.get(what, now), now)
+            self._alone[what] = spoken_for + seconds
         return max(0.0, spoken_for - TOLERANCE_SECONDS - now)
 
     def lease(self, lane: Lane, lease_id: str, *, connections: int) -> bool:

@@ -46,4 +46,3 @@ def windows_are_written_right(field: str, *, name: str) -> models.CheckConstrain
     """Return the constraint of a field with windows: the database knows how they are written, not what they mean."""
     condition = models.Q(**{field: ""}) | models.Q(**{f"{field}__regex": STORED_PATTERN})
     return models.CheckConstraint(condition=condition, name=name)
-
