@@ -7,7 +7,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from harborsync.lib.api.fields import INT32_MAX, IdField, TimeField
+from harborsync.lib.api.fields import INT32_MAX, IdField, TimeField, TimeZoneField, WindowsField
 from replication.models import Rule, RuleFilter, RuleTarget, Trigger
 from targets.serializers import RegistryReferenceSerializer, RegistrySerializer
 
@@ -102,6 +102,13 @@ class PolicySerializer(serializers.Serializer[Rule]):
     override = serializers.BooleanField()
     enabled = serializers.BooleanField()
     speed = serializers.IntegerField(source="kilobits_per_second", help_text="In kbit/s; 0 is unlimited.")
+    bandwidth_windows = serializers.CharField(
+        help_text="Windows of time with kbit/s of their own: `08:00-18:00 mon-fri 4096; 22:00-06:00 pause`. "
+        "HarborSync's own field."
+    )
+    time_zone = serializers.CharField(
+        help_text="Zone that the windows and the cron string are meant in. HarborSync's own field."
+    )
     copy_by_chunk = serializers.BooleanField()
     single_active_replication = serializers.BooleanField(source="single_active")
     creation_time = TimeField(source="created_at")
@@ -206,6 +213,11 @@ class PolicyRequestSerializer(serializers.Serializer[Rule]):
     enabled = serializers.BooleanField(required=False, allow_null=True)
     speed = serializers.IntegerField(
         required=False, allow_null=True, min_value=-INT32_MAX, max_value=INT32_MAX, help_text="In kbit/s."
+    )
+    bandwidth_windows = WindowsField()
+    time_zone = TimeZoneField(
+        help_text="Zone that the windows and the cron string are meant in, as trigger_settings.time_zone. HarborSync's "
+        "own field."
     )
     copy_by_chunk = serializers.BooleanField(required=False, allow_null=True)
     single_active_replication = serializers.BooleanField(required=False, allow_null=True)

@@ -5,6 +5,8 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from harborsync.lib.forms import WindowsField
+from harborsync.lib.timetable.rows import zone_choices
 from registry import RegistrySettings
 from registry.kinds import KINDS
 from registry.reference import normalise_registry_url
@@ -47,6 +49,14 @@ class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]  # no type argume
     kilobits_per_second = LimitField(
         label=_("Bandwidth in kbit/s"), help_text=_("Reading and writing, all workers together. Empty: no limit.")
     )
+    bandwidth_windows = WindowsField()
+    time_zone = forms.ChoiceField(
+        label=_("Time zone"),
+        required=False,
+        choices=zone_choices,
+        initial="UTC",
+        help_text=_("The one that the windows of time are meant in."),
+    )
 
     class Meta:
         model = Endpoint
@@ -64,6 +74,8 @@ class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]  # no type argume
             "max_connections",
             "requests_per_second",
             "kilobits_per_second",
+            "bandwidth_windows",
+            "time_zone",
         ]
         labels = {
             "kind": _("Provider"),

@@ -7,7 +7,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from harborsync.lib.api.fields import INT32_MAX, MASKED_SECRET, IdField, TimeField
+from harborsync.lib.api.fields import INT32_MAX, MASKED_SECRET, IdField, TimeField, TimeZoneField, WindowsField
 from targets.identity import api_id
 from targets.models import Endpoint
 
@@ -57,6 +57,14 @@ class RegistrySerializer(serializers.Serializer[Endpoint]):
     )
     kilobits_per_second = serializers.IntegerField(
         help_text="Reading and writing of all workers together; null: no limit. HarborSync's own field."
+    )
+    bandwidth_windows = serializers.CharField(
+        help_text="Windows of time with kbit/s of their own: `08:00-18:00 mon-fri 4096; 22:00-06:00 pause`. "
+        "HarborSync's own field."
+    )
+    time_zone = serializers.CharField(help_text="Zone that the windows are meant in. HarborSync's own field.")
+    capabilities = serializers.DictField(
+        help_text="What was learned about it while working with it. HarborSync's own field."
     )
 
     def to_representation(self, endpoint: Endpoint) -> dict[str, Any]:
@@ -154,6 +162,8 @@ class RegistryCreateSerializer(serializers.Serializer[Endpoint]):
     kilobits_per_second = LimitField(
         help_text="Reading and writing of all workers together; -1: no limit. HarborSync's own field."
     )
+    bandwidth_windows = WindowsField()
+    time_zone = TimeZoneField(help_text="Zone that the windows are meant in. HarborSync's own field.")
 
 
 class RegistryUpdateSerializer(serializers.Serializer[Endpoint]):
@@ -185,6 +195,8 @@ class RegistryUpdateSerializer(serializers.Serializer[Endpoint]):
     kilobits_per_second = LimitField(
         help_text="Reading and writing of all workers together; -1: no limit. HarborSync's own field."
     )
+    bandwidth_windows = WindowsField()
+    time_zone = TimeZoneField(help_text="Zone that the windows are meant in. HarborSync's own field.")
 
 
 class RegistryPingSerializer(serializers.Serializer[Endpoint]):

@@ -23,6 +23,7 @@ from harborsync.lib.forms import show_errors
 from harborsync.lib.htmx import redirect_to, render_page
 from harborsync.lib.paging import paginate, sort_by, text_of
 from registry import CheckStep
+from targets.capabilities import capability_texts
 from targets.forms import EndpointForm
 from targets.models import Endpoint
 from targets.services import EndpointInUse, check_endpoint, delete_endpoint, save_endpoint, try_connection
@@ -79,7 +80,13 @@ def endpoint_edit(request: HttpRequest, pk: int | None = None) -> HttpResponseBa
     return render_page(
         request,
         "targets/edit.html",
-        {"form": form, "pk": pk, "steps": steps, "back": reverse("targets:list")},
+        {
+            "form": form,
+            "pk": pk,
+            "steps": steps,
+            "learned": capability_texts(endpoint.capabilities),
+            "back": reverse("targets:list"),
+        },
         parts={STEP_RESULT: "targets/test_result.html"},
         status=422 if form.errors else 200,
     )

@@ -32,6 +32,7 @@ def fill_rule(rule: Rule, body: Mapping[str, Any], *, projects: QuerySet[Project
     if _registry_id(body.get("src_registry")) == LOCAL_ID == _registry_id(body.get("dest_registry")):
         _refuse_local_to_local(body)
     _fill_trigger(rule, body.get("trigger"))
+    _fill_time_zone(rule, body)
     rule.deletion = bool(body.get("deletion") or body.get("replicate_deletion"))
     rule.override = bool(body.get("override"))
     rule.enabled = bool(body.get("enabled"))
@@ -39,6 +40,8 @@ def fill_rule(rule: Rule, body: Mapping[str, Any], *, projects: QuerySet[Project
     rule.copy_by_chunk = bool(body.get("copy_by_chunk"))
     rule.single_active = bool(body.get("single_active_replication"))
     _fill_platforms(rule, body)
+    if body.get("bandwidth_windows") is not None:
+        rule.bandwidth_windows = body["bandwidth_windows"]
     if "project_id" in body:
         rule.project = _project(projects, body["project_id"])
 
@@ -66,9 +69,17 @@ def _fill_trigger(rule: Rule, trigger: Mapping[str, Any] | None) -> None:
     settings = trigger.get("trigger_settings") or {}
     rule.trigger = trigger["type"]
     rule.cron = settings.get("cron") or ""
-    rule.time_zone = settings.get("time_zone") or rule.time_zone
     if rule.trigger == Trigger.SCHEDULED and not rule.cron.strip():
         raise BadRequest("the cron string cannot be empty when the trigger type is scheduled")
+
+
+def _fill_time_zone(rule: Rule, body: Mapping[str, Any]) -> None:
+    """Put the zone into the rule. It has two places; the one that says something new counts. Raises BadRequest."""
+    settings = (body.get("trigger") or {}).get("trigger_settings") or {}
+    given = {settings.get("time_zone"), body.get("time_zone")} - {None, "", rule.time_zone}
+    if len(given) > 1:
+        raise BadRequest("time_zone and trigger_settings.time_zone differ: give one of them, or the same twice")
+    rule.time_zone = given.pop() if given else rule.time_zone
 
 
 def requested_targets(body: Mapping[str, Any], *, present: Sequence[TargetSpec]) -> list[TargetSpec]:

@@ -66,6 +66,7 @@ class RuleEditor:
             "enabled",
             "platforms",
             "kilobits_per_second",
+            "bandwidth_windows",
         ):
             setattr(self.rule, name, values[name])
         self.rule.time_zone = values["time_zone"] or "UTC"
@@ -140,6 +141,7 @@ def _field_values(rule: Rule) -> dict[str, Any]:
         "replicate_existing": False,
         "bandwidth": speed // 1024 if in_megabits else speed or -1,
         "bandwidth_unit": "mbps" if in_megabits else "kbps",
+        "bandwidth_windows": rule.bandwidth_windows,
         "override": rule.override,
         "copy_by_chunk": rule.copy_by_chunk,
         "enabled": rule.enabled,

@@ -6,6 +6,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from harborsync.lib.forms import WindowsField
 from harborsync.lib.timetable.rows import zone_choices
 from projects.models import Project
 from replication.forms.modes import Mode
@@ -91,7 +92,13 @@ class RuleForm(forms.Form):
         help_text=_("Six fields: second (always 0), minute, hour, day of month, month, day of week."),
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "class": "code"}),
     )
-    time_zone = forms.ChoiceField(label=_("Time zone"), required=False, choices=zone_choices, initial="UTC")
+    time_zone = forms.ChoiceField(
+        label=_("Time zone"),
+        required=False,
+        choices=zone_choices,
+        initial="UTC",
+        help_text=_("The one that the cron string and the windows of time are meant in."),
+    )
     deletion = forms.BooleanField(
         label=_("Delete remote resources when locally deleted"),
         required=False,
@@ -108,11 +115,12 @@ class RuleForm(forms.Form):
         min_value=-1,
         max_value=MAX_KILOBITS,
         initial=-1,
-        help_text=_("For each worker; -1 is unlimited."),
+        help_text=_("Of all copies of this rule together, in all workers; -1 is unlimited."),
     )
     bandwidth_unit = forms.ChoiceField(
         label=_("Unit of the bandwidth"), choices=[("kbps", "Kbps"), ("mbps", "Mbps")], initial="kbps", required=False
     )
+    bandwidth_windows = WindowsField()
     override = forms.BooleanField(
         label=pgettext_lazy("rule", "Override"),
         required=False,

@@ -41,6 +41,7 @@ FIELDS = {
     "access_key": "access_key",
     "ca_certificate": "ca_certificate",
     "proxy_url": "proxy_url",
+    "bandwidth_windows": "bandwidth_windows",
 }
 LIMITS = ("max_connections", "requests_per_second", "kilobits_per_second")
 
@@ -73,6 +74,7 @@ def assign(endpoint: Endpoint, body: dict[str, Any]) -> None:
     for limit in LIMITS:
         if body.get(limit) is not None:
             setattr(endpoint, limit, None if body[limit] == NO_LIMIT else body[limit])
+    endpoint.time_zone = body.get("time_zone") or endpoint.time_zone
     if body.get("insecure") is not None:
         endpoint.verify_tls = not body["insecure"]
 

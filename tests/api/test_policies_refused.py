@@ -45,6 +45,16 @@ BAD = [
     ({"trigger": {"type": ""}}, 400, "invalid trigger type"),
     ({"trigger": {}}, 400, "trigger.type: "),
     ({"trigger": "manual"}, 400, "trigger: "),
+    ({"bandwidth_windows": "08:00-18:00"}, 400, "bandwidth_windows: 08:00-18:00 is no time window"),
+    ({"bandwidth_windows": "08:00-12:00 1; 11:00-13:00 2"}, 400, "overlap (mon 11:00)"),
+    ({"bandwidth_windows": ["08:00-12:00 1"]}, 400, "bandwidth_windows: "),
+    ({"bandwidth_windows": {"from": 8}}, 400, "bandwidth_windows: "),
+    ({"time_zone": "Moon/Base"}, 400, "time_zone: Moon/Base is not a time zone"),
+    (
+        {"time_zone": "Europe/Berlin", "trigger": {"type": "manual", "trigger_settings": {"time_zone": "Asia/Tokyo"}}},
+        400,
+        "time_zone and trigger_settings.time_zone differ",
+    ),
     (
         {"trigger": {"type": "scheduled"}},
         400,

@@ -194,6 +194,32 @@ def test_put_leaves_what_harbors_clients_cannot_see(admin: ApiClient, local: End
     assert _places(rule) == [(remote.pk, "", -1), (other.pk, "second", 2)]
 
 
+def test_windows_of_time_are_created_kept_changed_and_taken_away(admin: ApiClient, remote: Endpoint):
+    rule = _created(admin, _body(remote, bandwidth_windows="8:00-18:00 4096", time_zone="Europe/Berlin"))
+    windows = ("08:00-18:00 4096", "Europe/Berlin")
+    assert (rule.bandwidth_windows, rule.time_zone) == windows
+    path = f"{PATH}/{rule.pk}"
+    shown = admin.get(path).json()
+    assert (shown["bandwidth_windows"], shown["time_zone"]) == windows
+    admin.put(path, _body(remote))
+    rule.refresh_from_db()
+    assert (rule.bandwidth_windows, rule.time_zone) == windows
+    admin.put(path, _body(remote, bandwidth_windows="", time_zone="Asia/Tokyo"))
+    rule.refresh_from_db()
+    assert (rule.bandwidth_windows, rule.time_zone) == ("", "Asia/Tokyo")
+
+
+@pytest.mark.parametrize("where", ["beside", "in the trigger"])
+def test_a_zone_that_is_changed_in_one_of_its_two_places_counts(admin: ApiClient, remote: Endpoint, where: str):
+    rule = make_rule(trigger="scheduled", cron="0 0 2 * * *", time_zone="Asia/Shanghai", targets=[remote])
+    body = admin.get(f"{PATH}/{rule.pk}").json()
+    place = body if where == "beside" else body["trigger"]["trigger_settings"]
+    place["time_zone"] = "Europe/Berlin"
+    assert_empty(admin.put(f"{PATH}/{rule.pk}", body))
+    rule.refresh_from_db()
+    assert rule.time_zone == "Europe/Berlin"
+
+
 def test_put_takes_back_what_get_gave(admin: ApiClient, remote: Endpoint):
     rule = make_rule(targets=[TargetSpec(remote.pk, "mirror", 1), make_endpoint()], project=make_project())
     path = f"{PATH}/{rule.pk}"

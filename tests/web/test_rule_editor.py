@@ -114,6 +114,8 @@ def test_rule_between_two_remote_registries(administrator, target):
         ({"targets-0-namespace": "UPPER"}, 'href="#targets"'),
         ({"mode": "any"}, 'id="id_source_error"'),
         ({"time_zone": "Moon/Base", "trigger": "scheduled"}, 'id="id_time_zone_error"'),
+        ({"bandwidth_windows": "08:00-25:00 4096"}, 'id="id_bandwidth_windows_error"'),
+        ({"bandwidth_windows": "08:00-12:00 1; 11:00-13:00 2"}, 'id="id_bandwidth_windows_error"'),
     ],
 )
 def test_what_is_wrong_with_a_rule_is_said_where_it_is(change, place, administrator, target):
@@ -158,6 +160,19 @@ def test_edit_shows_the_rule_and_replaces_it(administrator, target):
     assert rule.name == "new"
     assert not rule.filters.exists()
     assert rule.kilobits_per_second == 0
+
+
+def test_windows_of_time_are_stored_shown_one_a_line_and_listed_with_the_rule(administrator, target):
+    make_local_endpoint()
+    given = {"bandwidth_windows": "8:00-18:00 mon-fri 4096\n22:00-06:00 pause", "time_zone": "Europe/Berlin"}
+    administrator.post("/replications/new/", rule_values(**{"targets-0-endpoint": target.pk, **given}))
+
+    rule = Rule.objects.get()
+    assert (rule.bandwidth_windows, rule.time_zone) == ("08:00-18:00 mon-fri 4096; 22:00-06:00 pause", "Europe/Berlin")
+    body = administrator.get(f"/replications/{rule.pk}/edit/").content.decode()
+    assert ">\n08:00-18:00 mon-fri 4096\n22:00-06:00 pause</textarea>" in body
+    listed = text_of(administrator.get("/replications/"))
+    assert "Bandwidth by time (Europe/Berlin): 08:00-18:00 mon-fri 4096 22:00-06:00 pause" in listed
 
 
 def test_clone_is_a_new_rule_filled_in(administrator, target):
