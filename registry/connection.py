@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import urllib3
 
 from registry.authentication import Authenticator, Credentials
-from registry.gate import Gate, OpenGate
+from registry.gate import Gate, Lane, OpenGate
 from registry.pools import Timeouts, make_pools, make_tls_context
 from registry.reference import canonical_registry_url, hub_repository, is_docker_hub, normalise_registry_url
 from registry.tally import Tally
@@ -65,7 +65,7 @@ class Connection:
         self.base_url = canonical_registry_url(normalise_registry_url(settings.url))
         self.learned = Learned()
         self.gate: Gate = OpenGate()
-        """Asked before each request but those for tokens; whoever keeps limits puts another one here."""
+        """Asked before each request; whoever keeps limits puts another one here."""
         self._is_hub = is_docker_hub(self.base_url)
         self._tls_context: ssl.SSLContext | None = None
         self._pools: urllib3.PoolManager | None = None
@@ -76,7 +76,7 @@ class Connection:
             password=settings.password,
             basic_header=credentials.basic_header,
             client_id=settings.user_agent.partition("/")[0],
-            perform=self.perform,
+            perform=self._perform_for_token,
         )
         self.authenticator = Authenticator(credentials, requester, probe=self.probe)
         _living.add(self)
@@ -97,6 +97,13 @@ class Connection:
         )
         answer = perform(self._living_pools(), whole, tally=tally)
         answer.registry_name = self.settings.name
+        return answer
+
+    def _perform_for_token(self, request: Request, tally: Tally | None = None) -> Answer:
+        """Send a request to a token server, which may have asked for patience."""
+        permit = self.gate.enter(Lane.TOKENS, attempt=request.attempt, work=tally, check_stop=_go_on)
+        answer = self.perform(request, tally)
+        permit.hear(answer.status, answer.headers)
         return answer
 
     def probe(self, tally: Tally | None = None) -> Answer:
@@ -134,6 +141,10 @@ class Connection:
                     proxy_url=self.settings.proxy_url,
                 )
             return self._pools
+
+
+def _go_on() -> None:
+    """No stop flag is at hand where tokens are asked for; the request that wants one looks at it soon."""
 
 
 _living: "weakref.WeakSet[Connection]" = weakref.WeakSet()

@@ -20,6 +20,8 @@ class Lane(Enum):
     UPLOAD = "upload"
     CLEARING = "clearing"
     """Giving an upload session up frees the registry's means: it is never held back."""
+    TOKENS = "tokens"
+    """A token server is another host with a count of its own: only pauses hold for it."""
 
 
 def lane_of(method: str, url: str, *, streams_body: bool = False) -> Lane:

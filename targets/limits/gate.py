@@ -6,7 +6,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harborsync.lib.timetable import UNLIMITED, Timetable
 from registry import RateLimitedError
@@ -54,6 +54,7 @@ class EndpointGate:
             limits.bandwidth, ledger, whose="this registry", clock=clock, wall_clock=wall_clock, sleep=sleep
         )
         self.ledger = ledger
+        self.tokens = ledger.beside("tokens")
         self.window = Window()
         self.clock = clock
         self._sleep = sleep
@@ -70,6 +71,9 @@ class EndpointGate:
         if lane is Lane.CLEARING:
             return OPEN_PERMIT
         self._respect_pause(attempt, check_stop)
+        if lane is Lane.TOKENS:
+            _respect(self.tokens, attempt, lambda seconds: self.sleep(seconds, check_stop))
+            return TokenPermit(self.tokens)
         halvings = self.window.enter(lane, check_stop)
         permit = EndpointPermit(self, lane, halvings, check_stop)
         try:
@@ -101,10 +105,7 @@ class EndpointGate:
 
     def _respect_pause(self, attempt: str, check_stop: Callable[[], None]) -> None:
         self.bandwidth.respect_pause(attempt, check_stop)
-        while (pause := self.ledger.pause()) is not None:
-            if pause.seconds > LONGEST_WAIT_SECONDS:
-                raise _sent_away(attempt, pause.seconds, pause.why)
-            self.sleep(pause.seconds, check_stop)
+        _respect(self.ledger, attempt, lambda seconds: self.sleep(seconds, check_stop))
 
     def _await_turn(self, attempt: str, check_stop: Callable[[], None], *, is_begun: bool) -> None:
         rate = self.limits.requests_per_second
@@ -130,6 +131,30 @@ class EndpointGate:
                     attempt, seconds, f"the connections set for this registry ({connections}) are all in use"
                 )
             self.sleep(SLICE_SECONDS, permit.check_stop)
+
+
+class TokenPermit:
+    """The right to ask a token server; what it asks for is remembered beside what the registry asks for."""
+
+    block_bytes: int | None = None
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def await_bytes(self, size_bytes: int) -> None:
+        """Tokens are small."""
+
+    def hear(self, status: int, headers: Mapping[str, str]) -> None:
+        """Learn from the answer: a pause is told to all workers."""
+        pause = asked_pause(status, headers)
+        if pause is not None:
+            self._ledger.remember(replace(pause, why=pause.why.replace("the registry", "the token server", 1)))
+
+    def miss(self) -> None:
+        """Nothing to learn."""
+
+    def leave(self) -> None:
+        """Nothing to give back."""
 
 
 class EndpointPermit:
@@ -193,6 +218,14 @@ class EndpointPermit:
         if self._is_in_window:
             self._is_in_window = False
             self._gate.window.leave(self._lane)
+
+
+def _respect(ledger: Ledger, attempt: str, sleep: Callable[[float], None]) -> None:
+    """Sleep through a short pause; raise RateLimitedError in a longer one."""
+    while (pause := ledger.pause()) is not None:
+        if pause.seconds > LONGEST_WAIT_SECONDS:
+            raise _sent_away(attempt, pause.seconds, pause.why)
+        sleep(pause.seconds)
 
 
 def _spread(seconds: float) -> float:

@@ -101,6 +101,10 @@ class Ledger:
         self._alone: dict[str, float] = {}
         self._lock = threading.Lock()
 
+    def beside(self, what: str) -> "Ledger":
+        """Return the state of something that is counted by itself, under a name of its own."""
+        return Ledger(f"{self._name}:{what}", self._broker, clock=self._clock)
+
     def pause(self) -> Pause | None:
         """Return what is left of the registry's pause. Costs a round trip once a second at most."""
         now = self._clock()
