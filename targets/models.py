@@ -62,7 +62,7 @@ class Endpoint(models.Model):
     health_reason = models.TextField(blank=True, editable=False)
     checked_at = models.DateTimeField(null=True, blank=True, editable=False)
     check_requested_at = models.DateTimeField(null=True, blank=True, editable=False)
-    # {"sparse_index": bool}: what the registry was found to offer; a missing key means "not known yet".
+    # {"tag_delete": bool, …, "learned_at": ISO time}: fields of registry.connection.Learned, kept by targets.learning.
     capabilities = models.JSONField(default=dict, blank=True, editable=False)
 
     max_connections = models.PositiveIntegerField(_("connections at most"), null=True, blank=True)

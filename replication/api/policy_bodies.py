@@ -76,10 +76,12 @@ def _fill_trigger(rule: Rule, trigger: Mapping[str, Any] | None) -> None:
 def _fill_time_zone(rule: Rule, body: Mapping[str, Any]) -> None:
     """Put the zone into the rule. It has two places; the one that says something new counts. Raises BadRequest."""
     settings = (body.get("trigger") or {}).get("trigger_settings") or {}
-    given = {settings.get("time_zone"), body.get("time_zone")} - {None, "", rule.time_zone}
+    zones: set[str] = {settings.get("time_zone") or rule.time_zone, body.get("time_zone") or rule.time_zone}
+    given = zones - {rule.time_zone}
     if len(given) > 1:
         raise BadRequest("time_zone and trigger_settings.time_zone differ: give one of them, or the same twice")
-    rule.time_zone = given.pop() if given else rule.time_zone
+    if given:
+        rule.time_zone = given.pop()
 
 
 def requested_targets(body: Mapping[str, Any], *, present: Sequence[TargetSpec]) -> list[TargetSpec]:

@@ -38,8 +38,8 @@ def park_target(execution_id: int, endpoint_id: int, *, until: datetime, reason:
 def wake_after_edits(now: datetime) -> None:
     """Have parked work looked at again when a rule or a registry was changed in the last moments."""
     since = now - timedelta(seconds=EDIT_SECONDS)
-    is_edited = any(model._default_manager.filter(updated_at__gt=since).exists() for model in (Rule, Endpoint))
-    if is_edited:
+    rules, endpoints = (model.objects.filter(updated_at__gt=since).values("pk") for model in (Rule, Endpoint))
+    if rules.union(endpoints).exists():
         wake_all(now)
 
 

@@ -2,14 +2,19 @@
 
 import doctest
 from dataclasses import fields
+from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from registry import learning
 from registry.connection import Learned
 from registry.learning import learned_document, learned_from
 from targets import clients
 from targets.clients import connection_for, keep_what_was_learned
+from targets.learning import LEARNED_AT
+from targets.models import Endpoint
 from targets.services import save_endpoint
 from tests.factories import make_endpoint
 
@@ -20,6 +25,12 @@ def restart():
     clients._kept.clear()
     yield clients._kept.clear
     clients._kept.clear()
+
+
+def learned_in(endpoint: Endpoint) -> dict[str, Any]:
+    """Return what the row has, without the time."""
+    endpoint.refresh_from_db()
+    return {key: value for key, value in endpoint.capabilities.items() if key != LEARNED_AT}
 
 
 def test_the_examples_hold():
@@ -58,7 +69,7 @@ def test_what_one_process_learned_the_next_one_knows(restart):
     keep_what_was_learned()
     restart()
     endpoint.refresh_from_db()
-    assert endpoint.capabilities == {"tag_delete": False, "chunk_limit_bytes": 1 << 20}
+    assert learned_in(endpoint) == {"tag_delete": False, "chunk_limit_bytes": 1 << 20}
     learned = connection_for(endpoint).learned
     assert (learned.tag_delete, learned.chunk_limit_bytes) == (False, 1 << 20)
 
@@ -83,8 +94,7 @@ def test_what_others_learned_meanwhile_stays(restart):
     connection.learned.head_names_digest = False
     connection.learned.chunk_limit_bytes = None
     keep_what_was_learned()
-    endpoint.refresh_from_db()
-    assert endpoint.capabilities == {"tag_delete": True, "of_another_version": 1, "head_names_digest": False}
+    assert learned_in(endpoint) == {"tag_delete": True, "of_another_version": 1, "head_names_digest": False}
 
 
 @pytest.mark.django_db
@@ -101,3 +111,18 @@ def test_another_address_is_another_registry():
     endpoint.refresh_from_db()
     assert endpoint.capabilities == {}
     assert connection_for(endpoint).learned == Learned()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("age", "is_believed"), [(timedelta(days=29), True), (timedelta(days=31), False)])
+def test_a_month_later_everything_is_found_out_anew(restart, age, is_believed):
+    learned_at = (timezone.now() - age).isoformat()
+    endpoint = make_endpoint(capabilities={"tag_delete": False, "chunk_limit_bytes": 5, LEARNED_AT: learned_at})
+    connection = connection_for(endpoint)
+    assert connection.learned.tag_delete is (False if is_believed else None)
+
+    connection.learned.head_names_digest = False
+    keep_what_was_learned()
+    kept = {"tag_delete": False, "chunk_limit_bytes": 5} if is_believed else {}
+    assert learned_in(endpoint) == {**kept, "head_names_digest": False}
+    assert (endpoint.capabilities[LEARNED_AT] == learned_at) is is_believed

@@ -62,7 +62,7 @@ class WindowsField(serializers.CharField):
         """Return the text as it is stored."""
         if not isinstance(data, str):
             self.fail("invalid")
-        return _checked(normalise_windows, super().to_internal_value(data))
+        return str(_checked(normalise_windows, super().to_internal_value(data)))
 
 
 class TimeZoneField(serializers.CharField):
