@@ -3,6 +3,7 @@
 All of it is done by the thread that owns the database, a little once a second.
 """
 
+import math
 import time
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -36,6 +37,7 @@ class Manners:
 
     def __post_init__(self) -> None:
         self._told: set[str] = set()
+        self._parked_at: dict[int | None, float] = {}
         self._refresh()
 
     @property
@@ -54,22 +56,29 @@ class Manners:
         keep_what_was_learned()
 
     def park(self) -> bool:
-        """Put off all that a pause stands in the way of; say whether that is everything.
+        """Put off all that a pause stands in the way of, once a second; say whether that is everything.
 
-        What is under way is sent away by the gates and the pace, one by one.
+        What is under way or slips through is sent away by the gates and the pace, one by one.
         """
         for bandwidth in (self._rule, self._source):
             if bandwidth is not None and (pause := bandwidth.pause()) is not None:
-                until = timezone.now() + timedelta(seconds=pause.seconds)
-                self._tell(pause, park_execution(self.execution.pk, until=until, reason=pause.why))
+                self._park(pause, None)
                 return True
         for endpoint_id, bandwidth in self._targets.items():
             if (pause := bandwidth.pause()) is not None:
-                until = timezone.now() + timedelta(seconds=pause.seconds)
-                self._tell(pause, park_target(self.execution.pk, endpoint_id, until=until, reason=pause.why))
+                self._park(pause, endpoint_id)
         return False
 
-    def _tell(self, pause: Pause, parked: int) -> None:
+    def _park(self, pause: Pause, target_id: int | None) -> None:
+        """Put off what is due for one target, or for all."""
+        if time.monotonic() - self._parked_at.get(target_id, -math.inf) < REFRESH_SECONDS:
+            return
+        self._parked_at[target_id] = time.monotonic()
+        until = timezone.now() + timedelta(seconds=pause.seconds)
+        if target_id is None:
+            parked = park_execution(self.execution.pk, until=until, reason=pause.why)
+        else:
+            parked = park_target(self.execution.pk, target_id, until=until, reason=pause.why)
         if parked and pause.why not in self._told:
             self._told.add(pause.why)
             rows = count_of(parked, "piece of work", "pieces of work")

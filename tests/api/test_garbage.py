@@ -26,12 +26,13 @@ KEYS = [
     "credential_type", "project_name", "metadata", "public", "registry_id", "namespace", "role_id", "member_user",
     "user_id", "username", "member_group", "src_registry", "dest_registry", "dest_registries", "registry",
     "dest_namespace", "dest_namespace_replace_count", "trigger", "trigger_settings", "cron", "time_zone", "filters",
+    "bandwidth_windows",
     "value", "decoration", "deletion", "enabled", "speed", "policy_id", "project_id", "description",
 ]  # fmt: skip
 WORDS = [
     "", "a", "x" * 3000, "0 0 2 * * *", "manual", "scheduled", "event_based", "name", "tag", "resource", "matches",
     "docker-registry", "harbor", "http://127.0.0.1:1", "http://[", "*****", "library/**", "[", "{a,", "\\", "\0",
-    "\ud800", "true", "-1", "9" * 30, "２", "名前", "UTC", "../../etc/passwd", "\n", "'; DROP TABLE", "%00", "1e400",
+    "\ud800", "true", "-1", "9" * 30, "２", "名前", "UTC", "../../etc/passwd", "08:00-25:00 1; 1", "\n", "'; DROP TABLE", "%00", "1e400",
 ]  # fmt: skip
 NUMBERS = [0, 1, -1, 2**31, 2**63, -(2**63), 10**30, 1.5, -0.0]
 

@@ -49,6 +49,8 @@ class Timetable:
 
     def window_at(self, moment: datetime) -> Window | None:
         """Return the window that a moment lies in, by the wall clock of the zone."""
+        if not self.windows:
+            return None
         local = moment.astimezone(self._zone)
         minute = local.hour * 60 + local.minute
         return next((window for window in self.windows if window.holds(local.weekday(), minute)), None)
