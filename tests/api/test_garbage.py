@@ -32,7 +32,8 @@ KEYS = [
 WORDS = [
     "", "a", "x" * 3000, "0 0 2 * * *", "manual", "scheduled", "event_based", "name", "tag", "resource", "matches",
     "docker-registry", "harbor", "http://127.0.0.1:1", "http://[", "*****", "library/**", "[", "{a,", "\\", "\0",
-    "\ud800", "true", "-1", "9" * 30, "２", "名前", "UTC", "../../etc/passwd", "08:00-25:00 1; 1", "\n", "'; DROP TABLE", "%00", "1e400",
+    "\ud800", "true", "-1", "9" * 30, "２", "名前", "UTC", "../../etc/passwd", "\n", "'; DROP TABLE", "%00", "1e400",
+    "08:00-18:00 mon-fri 1; 7", "22:00-06:00 pause",
 ]  # fmt: skip
 NUMBERS = [0, 1, -1, 2**31, 2**63, -(2**63), 10**30, 1.5, -0.0]
 
