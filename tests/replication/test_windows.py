@@ -122,10 +122,10 @@ def test_what_was_parked_goes_on_when_the_window_ends(pair, run, clock):
 
 @pytest.mark.parametrize("paused", ["rule", "source", "target"])
 def test_a_pause_that_begins_in_the_middle_of_a_layer_sends_it_back_to_its_row(pair, clock, paused):
-    digest = pair.source.add_image("test/app", "v1", layer_sizes=[200_000])
+    digest = pair.source.add_image("test/app", "v1", layer_sizes=[4_000_000])
     rule = pair.make_rule()
     slow = {"rule": rule, "source": pair.source_endpoint, "target": pair.target_endpoint}[paused]
-    slow.kilobits_per_second, slow.bandwidth_windows = 800, "13:00-14:00 pause"
+    slow.kilobits_per_second, slow.bandwidth_windows = 8000, "13:00-14:00 pause"
     slow.save()
     execution = start_execution(rule, trigger=Trigger.MANUAL)
     is_put_forward = []
