@@ -98,18 +98,36 @@ def test_what_others_learned_meanwhile_stays(restart):
 
 
 @pytest.mark.django_db
-def test_another_address_is_another_registry():
+def test_a_connection_follows_what_others_learn_and_keeps_its_own_news():
+    endpoint = make_endpoint(capabilities={"chunk_limit_bytes": 5})
+    learned = connection_for(endpoint).learned
+    learned.head_names_digest = False
+    endpoint.capabilities = {"chunk_limit_bytes": 5, "tag_delete": True}
+    assert connection_for(endpoint).learned is learned
+    assert (learned.tag_delete, learned.chunk_limit_bytes, learned.head_names_digest) == (True, 5, False)
+
+
+@pytest.mark.django_db
+def test_saving_a_registry_has_everything_found_out_anew():
+    endpoint = make_endpoint(capabilities={"tag_delete": False})
+    learned = connection_for(endpoint).learned
+    save_endpoint(endpoint, secret=None)
+    assert endpoint.capabilities == {}
+    connection_for(endpoint)
+    assert learned == Learned()
+    keep_what_was_learned()
+    assert learned_in(endpoint) == {}
+
+
+@pytest.mark.django_db
+def test_what_work_for_the_old_address_learns_is_not_kept_for_the_new_one():
     endpoint = make_endpoint(capabilities={"tag_delete": False}, url="http://old.example.com")
     old = connection_for(endpoint)
-    endpoint.description = "the same registry"
-    save_endpoint(endpoint, secret=None)
-    assert endpoint.capabilities == {"tag_delete": False}
     endpoint.url = "http://new.example.com"
     save_endpoint(endpoint, secret=None)
-    old.learned.chunk_limit_bytes = 7  # by work that still talks to the old one
+    old.learned.chunk_limit_bytes = 7
     keep_what_was_learned()
-    endpoint.refresh_from_db()
-    assert endpoint.capabilities == {}
+    assert learned_in(endpoint) == {}
     assert connection_for(endpoint).learned == Learned()
 
 
