@@ -50,8 +50,9 @@ def add_costs(costs: Mapping[str, int], *, execution_id: int, task_id: int | Non
 def count_another_attempt(rows: Sequence[Claimed], now: datetime) -> None:
     """Count what was just claimed for another time: the end of a wait, or else a retry.
 
-    So the attempts at a row are 1 + its waits + those of its retries that were no mere second request. The rows that
-    were handed in know it too. Costs nothing for what is taken for the first time.
+    So the attempts at a row are 1 + its waits + those of its retries that were no mere second request; waits for a time
+    window to end add none, when nothing was tried. The rows that were handed in know it too. Costs nothing for what is
+    taken for the first time.
     """
     added: dict[int, dict[str, int]] = {}
     for row in rows:
@@ -65,6 +66,12 @@ def count_another_attempt(rows: Sequence[Claimed], now: datetime) -> None:
         for column, amount in added[row.pk].items():
             setattr(row, column, getattr(row, column) + amount)
     _unpark([row for row in again if row.parked_at is not None])
+
+
+def count_waits(rows: "QuerySet[Execution] | QuerySet[Task] | QuerySet[Transfer]") -> None:
+    """Count rows that are about to be put off without an attempt; those that wait already wait on."""
+    parked: list[Claimed] = list(rows.filter(parked_at__isnull=True))
+    _count(parked, {row.pk: {"waits": 1} for row in parked})
 
 
 def count_stopped_waits(rows: "QuerySet[Execution] | QuerySet[Task] | QuerySet[Transfer]", now: datetime) -> None:

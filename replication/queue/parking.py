@@ -1,38 +1,53 @@
-"""Putting work off until a time window ends, many rows in one UPDATE, and taking that back when windows are edited."""
+"""Putting work off until a time window ends, many rows at once, and taking that back when windows are edited."""
 
 from datetime import datetime, timedelta
 
-from django.db.models import Model, QuerySet
+from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from registry import PausedError
+from replication.counting import count_waits
 from replication.models import Execution, Rule, Status, Task, Transfer
 from replication.queue.claims import due
+from replication.queue.transitions import note_wait
 from targets.models import Endpoint
 
 # The scheduler looks once a second; a few looks see each edit.
 EDIT_SECONDS = 3.0
 
 
-def park_execution(execution_id: int, *, until: datetime, reason: str) -> int:
-    """Put off everything of an execution that could be claimed now; return how many rows that was."""
+def park(execution_id: int, *, target_id: int | None, until: datetime, reason: str) -> int:
+    """Put off what could be claimed now, for one target or (None) all of it; return how many rows that was.
+
+    Costs three indexed queries when there is nothing to put off.
+    """
     now = timezone.now()
-    values = _parked(until)
+    tasks = Task.objects.filter(due(now), execution_id=execution_id, planned_at__isnull=True)
+    transfers = Transfer.objects.filter(due(now), execution_id=execution_id)
     listing = Execution.objects.filter(due(now), pk=execution_id, listed_at__isnull=True)
-    return (
-        listing.update(status_text=reason, **values)
-        + _due_tasks(execution_id, now).update(reason=reason, **values)
-        + _due_transfers(execution_id, now).update(reason=reason, **values)
-    )
+    if target_id is not None:
+        tasks, transfers = tasks.filter(target=target_id), transfers.filter(task__target=target_id)
+        listing = listing.none()
+    with transaction.atomic():
+        parked = _park(transfers, until, now, reason=reason)
+        parked += _park(tasks, until, now, reason=reason)
+        parked += _park(listing, until, now, status_text=reason)
+        if parked:
+            note_wait(execution_id, until, reason)
+    return parked
 
 
-def park_target(execution_id: int, endpoint_id: int, *, until: datetime, reason: str) -> int:
-    """Put off what could be claimed now for one target; return how many rows that was."""
-    now = timezone.now()
-    values = {"reason": reason, **_parked(until)}
-    return _due_tasks(execution_id, now).filter(target=endpoint_id).update(**values) + _due_transfers(
-        execution_id, now
-    ).filter(task__target=endpoint_id).update(**values)
+def _park(
+    rows: "QuerySet[Transfer] | QuerySet[Task] | QuerySet[Execution]", until: datetime, now: datetime, **reason: str
+) -> int:
+    """Put rows off. It is no attempt at them, and the time counts for nothing."""
+    if not rows.exists():
+        return 0
+    count_waits(rows)
+    waiting = {"next_attempt_at": until, "parked_at": Coalesce("parked_at", now), "started_at": None}
+    return rows.update(reason_code=PausedError.code, **waiting, **reason)
 
 
 def wake_after_edits(now: datetime) -> None:
@@ -45,22 +60,10 @@ def wake_after_edits(now: datetime) -> None:
 
 def wake_all(now: datetime) -> None:
     """Have all parked work looked at again; what is still paused is put off anew, all at once."""
-    models: tuple[type[Model], ...] = (Execution, Task, Transfer)
-    for model in models:
-        parked = model._default_manager.filter(
-            status=Status.PENDING, reason_code=PausedError.code, next_attempt_at__gt=now
-        )
-        parked.update(next_attempt_at=now)
-
-
-def _due_tasks(execution_id: int, now: datetime) -> QuerySet[Task]:
-    return Task.objects.filter(due(now), execution_id=execution_id, planned_at__isnull=True)
-
-
-def _due_transfers(execution_id: int, now: datetime) -> QuerySet[Transfer]:
-    return Transfer.objects.filter(due(now), execution_id=execution_id)
-
-
-def _parked(until: datetime) -> dict[str, object]:
-    """Return the field values of a row that waits for a window to end: time that counts for nothing."""
-    return {"next_attempt_at": until, "reason_code": PausedError.code, "started_at": None}
+    asleep = {"status": Status.PENDING, "reason_code": PausedError.code, "next_attempt_at__gt": now}
+    executions = set(Task.objects.filter(**asleep).values_list("execution_id", flat=True).distinct())
+    executions |= set(Transfer.objects.filter(**asleep).values_list("execution_id", flat=True).distinct())
+    executions |= set(Execution.objects.filter(**asleep).values_list("pk", flat=True))
+    for rows in (Transfer.objects.filter(**asleep), Task.objects.filter(**asleep), Execution.objects.filter(**asleep)):
+        rows.update(next_attempt_at=now)
+    Execution.objects.filter(pk__in=executions).update(waiting_until=None)

@@ -74,7 +74,7 @@ def settle_transfers(settlements: Sequence[Settlement], *, worker: str) -> set[i
         _add_up(written)
         for settlement in written:
             if settlement.is_parked:
-                _note_wait(settlement.transfer.execution_id, settlement.until, settlement.reason)
+                note_wait(settlement.transfer.execution_id, settlement.until, settlement.reason)
     return {settlement.transfer.task_id for settlement in written if settlement.until is None}
 
 
@@ -103,7 +103,7 @@ def postpone_task(task: Task, *, worker: str, until: datetime, reason_code: str,
     with transaction.atomic():
         if held.update(reason=reason, **_postponed(until, reason_code)) and _is_limit(reason_code):
             add_costs({"waits": 1}, execution_id=task.execution_id)
-            _note_wait(task.execution_id, until, reason)
+            note_wait(task.execution_id, until, reason)
 
 
 def postpone_listing(execution: Execution, *, worker: str, until: datetime, reason_code: str, reason: str) -> None:
@@ -111,7 +111,7 @@ def postpone_listing(execution: Execution, *, worker: str, until: datetime, reas
     held = Execution.objects.filter(pk=execution.pk, status=Status.RUNNING, lease_owner=worker)
     with transaction.atomic():
         if held.update(status_text=reason, **_postponed(until, reason_code)) and _is_limit(reason_code):
-            _note_wait(execution.pk, until, reason)
+            note_wait(execution.pk, until, reason)
 
 
 def _postponed(until: datetime, reason_code: str) -> dict[str, object]:
@@ -130,7 +130,7 @@ def _is_limit(reason_code: str) -> bool:
     return reason_code in (RateLimitedError.code, PausedError.code)
 
 
-def _note_wait(execution_id: int, until: datetime | None, reason: str) -> None:
+def note_wait(execution_id: int, until: datetime | None, reason: str) -> None:
     """Have the execution show until when and why work of it was parked last, so that lists need not look for it."""
     Execution.objects.filter(pk=execution_id).update(waiting_until=until, waiting_reason=reason)
 

@@ -15,7 +15,7 @@ from registry import Pace
 from registry.ratelimits import Pause
 from replication.models import Execution, LogLine, Rule
 from replication.plan import RuleSpec
-from replication.queue.parking import park_execution, park_target
+from replication.queue.parking import park
 from replication.recorder import Recorder
 from replication.wording import count_of
 from targets.clients import keep_what_was_learned
@@ -75,14 +75,13 @@ class Manners:
             return
         self._parked_at[target_id] = time.monotonic()
         until = timezone.now() + timedelta(seconds=pause.seconds)
-        if target_id is None:
-            parked = park_execution(self.execution.pk, until=until, reason=pause.why)
-        else:
-            parked = park_target(self.execution.pk, target_id, until=until, reason=pause.why)
+        parked = park(self.execution.pk, target_id=target_id, until=until, reason=pause.why)
         if parked and pause.why not in self._told:
             self._told.add(pause.why)
             rows = count_of(parked, "piece of work", "pieces of work")
-            self.recorder.log(f"{rows} put off: {pause.why}", level=LogLine.Level.WARNING)
+            self.recorder.log(
+                f"{rows} put off until {until:%Y-%m-%d %H:%M} UTC: {pause.why}", level=LogLine.Level.WARNING
+            )
 
     def _refresh(self) -> None:
         self._refreshed_at = time.monotonic()

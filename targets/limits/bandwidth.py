@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
 
 from harborsync.lib.timetable import Timetable
 from registry import PausedError
@@ -75,7 +74,7 @@ class Bandwidth:
         return min(max(int(rate / _STEPS_PER_SECOND), _SMALLEST_BLOCK_BYTES), BLOCK_BYTES)
 
     def pause(self) -> Pause | None:
-        """Return the pause of now: how long it lasts, and "waiting until …, because …"."""
+        """Return the pause of now: how long it lasts, and why, to complete "waiting, because …"."""
         found = self.allowance
         if not found.why:
             return None
@@ -110,11 +109,6 @@ class Bandwidth:
         end = timetable.until(moment)
         until = end.timestamp() if end else math.inf
         if kilobits is None:
-            return Allowance(timetable, None, until, self._reason(timetable, moment, end))
+            window = f"{timetable.window_at(moment)} ({timetable.time_zone})"
+            return Allowance(timetable, None, until, f"the time window {window} of {self._whose} lets nothing move")
         return Allowance(timetable, kilobits * 1024 / 8 or None, until)
-
-    def _reason(self, timetable: Timetable, moment: datetime, end: datetime | None) -> str:
-        window = timetable.window_at(moment)
-        local = end.astimezone(ZoneInfo(timetable.time_zone)) if end else None
-        until = f"waiting until {local:%Y-%m-%d %H:%M} ({timetable.time_zone})" if local else "waiting"
-        return f"{until}, because the time window {window} of {self._whose} lets nothing move"

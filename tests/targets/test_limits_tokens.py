@@ -45,7 +45,7 @@ def test_what_a_token_server_asked_for_is_kept_by_all_workers(registry, worker, 
     asked = token_requests(registry)
 
     clock.now += 1
-    said = r"waiting until .*, because the token server asked for 90 s"
+    said = "the token server asked for 90 s"
     for client in (first, second):
         with pytest.raises(RateLimitedError, match=said) as raised:
             client.tags("a/two")

@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('projects', '0001_initial'),
-        ('replication', '0002_platforms_of_rules'),
+        ('replication', '0003_counters'),
         ('targets', '0002_bandwidth_windows'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
