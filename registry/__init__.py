@@ -5,7 +5,7 @@ artifact between two of them; ``check_connection`` tells what works. ``registry.
 """
 
 from registry.check import CheckStep, check_connection
-from registry.client import BlobSource, Opener, RegistryClient, StopFlag
+from registry.client import BlobSource, Opener, ReferrerList, RegistryClient, StopFlag
 from registry.connection import Connection, RegistrySettings, Tally, Timeouts
 from registry.copying import (
     CopyOptions,
@@ -105,6 +105,7 @@ __all__ = [
     "QuotaExceededError",
     "RateLimitedError",
     "Reference",
+    "ReferrerList",
     "RefusedError",
     "RegistryClient",
     "RegistryError",

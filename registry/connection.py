@@ -10,6 +10,7 @@ import urllib3
 
 from registry.authentication import Authenticator, Credentials
 from registry.gate import Gate, Lane, OpenGate
+from registry.locks import PROCESS_LOCKS, Locks
 from registry.pools import Timeouts, make_pools, make_tls_context
 from registry.reference import canonical_registry_url, hub_repository, is_docker_hub, normalise_registry_url
 from registry.tally import Tally
@@ -50,6 +51,14 @@ class Learned:
     """The largest chunk that was not refused as too large."""
     sparse_index: bool | None = None
     """Whether it takes an index whose manifests are not all there."""
+    referrers_api: bool | None = None
+    """Whether the registry lists referrers itself; where not, clients keep them under a fallback tag."""
+    referrers_denial: str = ""
+    """What the registry said when it refused to list referrers for lack of rights."""
+    referrers_denied_at: float = 0.0
+    """When it did so (``time.monotonic``): rights change, so it is asked again some time."""
+    acknowledges_subject: bool | None = None
+    """Whether the answer to a pushed referrer named its subject (``OCI-Subject``): then no fallback tag is needed."""
     warnings: set[str] = field(default_factory=set)
     """Texts of ``Warning: 299`` headers, each logged once."""
 
@@ -66,6 +75,8 @@ class Connection:
         self.learned = Learned()
         self.gate: Gate = OpenGate()
         """Asked before each request; whoever keeps limits puts another one here."""
+        self.locks: Locks = PROCESS_LOCKS
+        """For changes that need reading first; whoever has several processes puts others here."""
         self._is_hub = is_docker_hub(self.base_url)
         self._tls_context: ssl.SSLContext | None = None
         self._pools: urllib3.PoolManager | None = None

@@ -1,12 +1,13 @@
 """The registry client: one object per piece of work, its verbs sorted by noun into the modules beside this one."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 
-from registry.client import blobs, deletion, listings, manifests, sessions, uploads
+from registry.client import blobs, deletion, fallback, listings, manifests, referrers, sessions, uploads
 from registry.client.blobs import SMALL_BLOB_BYTES, BlobSource
 from registry.client.exchange import Exchange, StopFlag
 from registry.client.feeding import Opener
+from registry.client.referrers import ReferrerList
 from registry.client.sessions import NO_SHELF, UploadShelf
 from registry.connection import Connection
 from registry.errors import ProtocolError, UnsupportedError
@@ -18,7 +19,7 @@ from registry.scopes import NO_SCOPE
 from registry.tally import Tally
 from registry.transport import Request
 
-__all__ = ["NO_SHELF", "BlobSource", "Opener", "RegistryClient", "StopFlag", "UploadShelf"]
+__all__ = ["NO_SHELF", "BlobSource", "Opener", "ReferrerList", "RegistryClient", "StopFlag", "UploadShelf"]
 
 _PING_LIMIT_BYTES = 1 << 20
 
@@ -90,6 +91,37 @@ class RegistryClient:
     def put_manifest(self, repository: str, reference: str, manifest: Manifest) -> str:
         """Store exactly the manifest's bytes under a tag or its digest; return the digest. One PUT."""
         return manifests.put_manifest(self._exchange, self._name(repository), reference, manifest)
+
+    def referrers(self, repository: str, digest: str, *, known_tags: Collection[str] | None = None) -> ReferrerList:
+        """Return what refers to a manifest: from the API, else from the fallback tag, if it is among ``known_tags``."""
+        return referrers.list_referrers(self._exchange, self._name(repository), digest, known_tags=known_tags)
+
+    def referrers_version(self, repository: str, digest: str, *, known_tags: Collection[str] | None = None) -> str:
+        """Return what changes when `referrers` does; empty when nothing refers to the manifest. At most one request."""
+        return referrers.referrers_version(self._exchange, self._name(repository), digest, known_tags=known_tags)
+
+    def has_referrers_api(self, repository: str, digest: str) -> bool:
+        """Answer whether the registry lists referrers itself. One GET, the first time."""
+        return referrers.has_api(self._exchange, self._name(repository), digest)
+
+    def keeps_referrers(self, repository: str, digest: str) -> bool:
+        """Answer whether the registry takes note of what is pushed with a subject, such as this one.
+
+        What it said to the last such push is the truth; before any the API's presence is.
+        """
+        acknowledges = self.connection.learned.acknowledges_subject
+        return self.has_referrers_api(repository, digest) if acknowledges is None else acknowledges
+
+    def list_under_fallback_tag(self, repository: str, subject: str, manifests: Sequence[Manifest]) -> frozenset[str]:
+        """See to it that the subject's fallback tag lists these referrers; return the digests that it did not list."""
+        return fallback.add_to_index(self._exchange, self._name(repository), subject, manifests)
+
+    def put_referrer(self, repository: str, manifest: Manifest) -> str:
+        """Store a manifest with a subject by its digest, and list it where the registry does not do so itself."""
+        digest = self.put_manifest(repository, manifest.digest, manifest)
+        if manifest.subject is not None and not self.keeps_referrers(repository, manifest.subject.digest):
+            self.list_under_fallback_tag(repository, manifest.subject.digest, [manifest])
+        return digest
 
     def has_blob(self, repository: str, digest: str) -> bool:
         """Answer whether the repository has the blob. One HEAD."""

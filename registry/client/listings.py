@@ -121,7 +121,7 @@ class _Pages:
         learned = self._exchange.connection.learned
         if target is not None:
             learned.sends_links = True
-            return self._own_url(target, answer.url)
+            return page_url(target, answer.url, attempt=self._attempt)
         looks_full = len(page) >= self._page_size or (len(page) > 0 and len(page) % 100 == 0)
         last = page[-1] if page else None
         if learned.sends_links or not (looks_full and has_news and isinstance(last, str)):
@@ -129,19 +129,23 @@ class _Pages:
         size = f"n={self._page_size}&" if self._sends_size else ""
         return f"{self._url}?{size}last={quote(last, safe='')}"
 
-    def _own_url(self, target: str, origin: str) -> str:
-        """Keep path and query only: behind proxies the link's scheme and port are often wrong (RFC 3986 §5)."""
-        here = urlsplit(origin)
-        if target.startswith("?"):
-            return urlunsplit((here.scheme, here.netloc, here.path, target[1:], ""))
-        try:
-            there = urlsplit(target)
-        except ValueError as error:
-            raise ProtocolError(f"{self._attempt}: the next page's address is none") from error
-        if there.hostname and not is_same_host(target, origin):
-            raise ProtocolError(f"{self._attempt}: the next page is said to be on another host, {there.hostname}")
-        path = there.path if there.path.startswith("/") else f"{here.path.rpartition('/')[0]}/{there.path}"
-        return urlunsplit((here.scheme, here.netloc, path, there.query, ""))
+
+def page_url(target: str, origin: str, *, attempt: str) -> str:
+    """Return a link's address at the registry itself.
+
+    Keep path and query only: behind proxies the link's scheme and port are often wrong (RFC 3986 §5).
+    """
+    here = urlsplit(origin)
+    if target.startswith("?"):
+        return urlunsplit((here.scheme, here.netloc, here.path, target[1:], ""))
+    try:
+        there = urlsplit(target)
+    except ValueError as error:
+        raise ProtocolError(f"{attempt}: the next page's address is none") from error
+    if there.hostname and not is_same_host(target, origin):
+        raise ProtocolError(f"{attempt}: the next page is said to be on another host, {there.hostname}")
+    path = there.path if there.path.startswith("/") else f"{here.path.rpartition('/')[0]}/{there.path}"
+    return urlunsplit((here.scheme, here.netloc, path, there.query, ""))
 
 
 def next_link(headers: list[str]) -> str | None:

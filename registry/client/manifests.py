@@ -72,26 +72,38 @@ def is_misnamed(exchange: Exchange, repository: str, tag: str, digest: str) -> b
 
 def get_manifest(exchange: Exchange, repository: str, reference: str) -> Manifest:
     """Return the manifest; by digest it is verified, by tag our own hash is the truth."""
+    return get_with_etag(exchange, repository, reference)[0]
+
+
+def get_with_etag(exchange: Exchange, repository: str, reference: str) -> tuple[Manifest, str]:
+    """Return the manifest and the ETag it came with, for `put_manifest`; no ETag, or a weak one, is ""."""
     _validate(repository, reference)
     answer = _get(exchange, repository, reference)
+    etag = answer.headers.get("ETag", "")
     content = _read(answer)
     if is_digest(reference):
         _verify(content, reference, answer)
-        return _parsed(answer, content, reference)
+        return _parsed(answer, content, reference), _strong(etag)
     named = answer.headers.get("Docker-Content-Digest", "")
     if is_digest(named) and named.partition(":")[0] in ALGORITHMS and not is_content_of(named, content):
         # Either the bytes were damaged on the way or the header is wrong ("so many registries implement this
         # incorrectly", go-containerregistry). Asking for the named digest tells which.
         try:
-            return get_manifest(exchange, repository, named)
+            return get_manifest(exchange, repository, named), _strong(etag)
         except RegistryError:
             logger.warning("registry.wrong_digest_header repository=%s reference=%s", repository, reference)
-    return _parsed(answer, content, "")
+    return _parsed(answer, content, ""), _strong(etag)
 
 
-def put_manifest(exchange: Exchange, repository: str, reference: str, manifest: Manifest) -> str:
+def _strong(etag: str) -> str:
+    """If-Match never matches by a weak ETag (RFC 9110 §13.1.1)."""
+    return "" if etag.startswith("W/") else etag
+
+
+def put_manifest(exchange: Exchange, repository: str, reference: str, manifest: Manifest, *, if_match: str = "") -> str:
     """Store exactly these bytes under a tag or their digest and return the digest.
 
+    With ``if_match`` only where the tag still has that ETag; registries that know it answer 412 otherwise.
     Raise BlobUnknownError when something it refers to is missing, ImmutableError, QuotaExceededError,
     UnsupportedError when the registry cannot store such a type.
     """
@@ -100,11 +112,13 @@ def put_manifest(exchange: Exchange, repository: str, reference: str, manifest: 
     if manifest.size_bytes > PUSH_WARNING_BYTES:
         logger.warning("registry.large_manifest repository=%s size_bytes=%d", repository, manifest.size_bytes)
     url = exchange.url_of(repository, f"manifests/{reference}")
-    request = Request("PUT", url, attempt, {"Content-Type": manifest.media_type}, manifest.content)
-    answer = exchange.try_send(request, push(repository))
+    headers = {"Content-Type": manifest.media_type, **({"If-Match": if_match} if if_match else {})}
+    answer = exchange.try_send(Request("PUT", url, attempt, headers, manifest.content), push(repository))
     if answer.status not in (200, 201, 202, 204):
         raise _put_refused(answer, manifest)
     answer.discard()
+    if manifest.subject is not None:
+        exchange.connection.learned.acknowledges_subject = "OCI-Subject" in answer.headers
     named = answer.headers.get("Docker-Content-Digest", "")
     if named.startswith(manifest.digest.partition(":")[0] + ":") and named != manifest.digest:
         raise DigestMismatchError(f"{attempt}: the registry stored {named[:80]} instead of {manifest.digest}")

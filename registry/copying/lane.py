@@ -7,6 +7,7 @@ from registry.copying.blobs import BlobMover
 from registry.copying.events import ArtifactSized, ManifestPushed, Note, TargetFinished, Teller
 from registry.copying.halt import Halt
 from registry.copying.order import CopyOptions, CopyOutcome, CopyResult, CopySource, CopyTarget
+from registry.copying.referrers import Companions, SourceReferrers
 from registry.copying.sharing import Readings
 from registry.copying.source import SourceTree
 from registry.copying.sparse import SparseTarget
@@ -24,6 +25,7 @@ class Shared:
         client = source.client.with_stop(halt)
         self.source = replace(source, client=client)
         self.tree = SourceTree(self.source)
+        self.referrers = SourceReferrers(self.source)
         self.readings = Readings(self.source, stall_seconds=stall_seconds, stop=halt)
         self.halt = halt
 
@@ -47,6 +49,8 @@ class Lane:
             teller=teller,
         )
         self._manifests_pushed = 0
+        self._companions = Companions(self._source, shared.referrers, self._target, teller=teller)
+        self._with_referrers = options.referrers
 
     def run(self) -> CopyOutcome:
         """Return what was done, or the error that ended it; then no tag has been touched. Stopped comes through."""
@@ -64,7 +68,10 @@ class Lane:
     def _copy(self) -> CopyResult:
         self._halt.check()
         self._sparse = SparseTarget(self._target, self._source.selection())
-        tree = Walker(self._source, self._target, sparse=self._sparse, teller=self._teller).walk()
+        walker = Walker(self._source, self._target, sparse=self._sparse, teller=self._teller)
+        tree = walker.walk()
+        if self._with_referrers:
+            self._companions.attach(tree, walker)
         blobs = tree.largest_first
         self._reader.announce(blobs)
         self._teller.tell(ArtifactSized(tree.size_bytes))
@@ -76,11 +83,19 @@ class Lane:
         return self._result(tree)
 
     def _push_manifests(self, tree: Tree) -> None:
-        """Push children, then the root: by its tags, or by its digest when there are none."""
+        """Push children, then the root: by its tags, or by its digest when there are none.
+
+        What refers to it comes in between: it needs its subject, and a tag promises that all is there.
+        """
         for manifest in tree.manifests:
             if manifest is not tree.root:
                 self._push(manifest, manifest.digest)
         is_root_missing = any(manifest is tree.root for manifest in tree.manifests)
+        if tree.attached:
+            if is_root_missing:
+                self._push(tree.root, tree.root.digest)
+                is_root_missing = False
+            self._companions.push(tree, self._push)
         references = self._target.tags or ((tree.root.digest,) if is_root_missing else ())
         for reference in references:
             self._push(tree.root, reference)
@@ -158,4 +173,6 @@ class Lane:
             blobs_copied=moved.copied_blobs,
             manifests_pushed=self._manifests_pushed,
             foreign_layers_skipped=len(tree.foreign_layers),
+            referrers_copied=len(self._companions.written),
+            referrer_versions=self._companions.versions,
         )

@@ -1,6 +1,7 @@
 """What to copy, where to, how, and what came of it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from registry.client import NO_SHELF, RegistryClient, UploadShelf
 from registry.copying.memory import NO_MANIFESTS, NO_MEMORY, BlobMemory, ManifestMemory
@@ -11,13 +12,17 @@ from registry.platforms import PlatformChoice
 
 @dataclass(frozen=True)
 class CopySource:
-    """What to copy; with ``platforms`` only those of an index. ``manifests`` need not be read any more."""
+    """What to copy; with ``platforms`` only those of an index. ``manifests`` need not be read any more.
+
+    ``referrer_tags`` are the repository's fallback tags, if somebody has listed its tags: others are not asked for.
+    """
 
     client: RegistryClient
     repository: str
     digest: str
     manifests: ManifestMemory = NO_MANIFESTS
     platforms: PlatformChoice | None = None
+    referrer_tags: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -42,8 +47,10 @@ class CopyTarget:
         Artifactory). The write will show what is right.
         """
         known = self.memory.has_manifest(self.repository, digest)
-        if known is not None:
-            return known
+        return self.shows_manifest(digest) if known is None else known
+
+    def shows_manifest(self, digest: str) -> bool:
+        """Ask for a manifest, whatever the memory says."""
         try:
             return self.client.head_manifest(self.repository, digest) is not None
         except (AuthError, DeniedError):
@@ -61,13 +68,15 @@ class CopyTarget:
 class CopyOptions:
     """How. ``parallel_blobs`` is meant for each target by itself; the bytes written to all share the ``pace``.
 
-    ``stall_seconds`` is how long a target may hold up the others (``registry.copying.reading``).
+    ``stall_seconds`` is how long a target may hold up the others (``registry.copying.reading``). ``referrers`` takes
+    along what refers to the artifact (``registry.copying.referrers``).
     """
 
     parallel_blobs: int = 4
     chunk_bytes: int | None = None
     pace: Pace | None = None
     stall_seconds: float = 5.0
+    referrers: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,7 +84,8 @@ class CopyResult:
     """What was done for one target. ``digest`` is what stands there now.
 
     ``bytes_read`` is what was read at the source for this target's account. What is read for several is counted for the
-    first of them, so that the sum over all targets is what left the source.
+    first of them, so that the sum over all targets is what left the source. ``referrer_versions`` has the version of
+    the source's list for each subject that was asked about.
     """
 
     digest: str
@@ -87,6 +97,8 @@ class CopyResult:
     blobs_copied: int
     manifests_pushed: int
     foreign_layers_skipped: int
+    referrers_copied: int = 0
+    referrer_versions: Mapping[str, str] = field(default_factory=dict)
 
 
 CopyOutcome = CopyResult | RegistryError

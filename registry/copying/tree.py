@@ -25,17 +25,39 @@ class Tree:
     blobs: dict[str, Descriptor] = field(default_factory=dict)
     """Each digest once."""
     foreign_layers: dict[str, Descriptor] = field(default_factory=dict)
+    attached: "list[Attachment]" = field(default_factory=list)
+    """What refers to these manifests; its blobs are among those above."""
 
     @property
     def size_bytes(self) -> int:
-        """Blobs and manifests together."""
+        """Blobs and manifests together, with those attached."""
+        attached = [manifest for attachment in self.attached for manifest in attachment.tree.manifests]
         blob_bytes = sum(blob.size_bytes for blob in self.blobs.values())
-        return blob_bytes + sum(manifest.size_bytes for manifest in self.manifests)
+        return blob_bytes + sum(manifest.size_bytes for manifest in (*self.manifests, *attached))
+
+    def attach(self, attachment: "Attachment") -> None:
+        """Take along something that refers to one of these manifests."""
+        self.attached.append(attachment)
+        self.blobs.update(attachment.tree.blobs)
+        self.foreign_layers.update(attachment.tree.foreign_layers)
 
     @property
     def largest_first(self) -> list[Descriptor]:
         """The blobs in the order that shortens the tail of a parallel copy."""
         return sorted(self.blobs.values(), key=lambda blob: (-blob.size_bytes, blob.digest))
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """An artifact that refers to a subject, and what the target lacks of it."""
+
+    subject: str
+    tree: Tree
+
+    @property
+    def referrer(self) -> Manifest:
+        """Its manifest."""
+        return self.tree.root
 
 
 class Walker:
@@ -55,10 +77,25 @@ class Walker:
         A manifest that stands at the target proves that everything below it does (`SparseTarget` knows exceptions).
         """
         tree = Tree(self._source.root())
-        self._visited.add(tree.root.digest)
-        is_present = self._target.has_manifest(tree.root.digest)
+        # Without tags it should be there already: the target is asked, or a memory that is behind costs pushes.
+        look = self._target.has_manifest if self._target.tags else self._target.shows_manifest
+        is_present = look(tree.root.digest)
         if not is_present:
             self._sparse.refuse_what_was_refused_before()
+        return self._walked(tree, is_present=is_present)
+
+    def walk_also(self, digest: str) -> Tree:
+        """Return the tree of another artifact of the source, an empty one if the walk came by it before.
+
+        The target itself is asked for it: a memory that is behind would have what refers to an old image pushed again.
+        """
+        tree = Tree(self._source.manifest(digest))
+        if digest in self._visited:
+            return tree
+        return self._walked(tree, is_present=self._target.shows_manifest(digest))
+
+    def _walked(self, tree: Tree, *, is_present: bool) -> Tree:
+        self._visited.add(tree.root.digest)
         if not is_present or not self._sparse.proves_all_below(is_index=tree.root.is_index):
             self._add(tree, tree.root, depth=0)
         return tree

@@ -47,11 +47,12 @@ def list_referrers(exchange: Exchange, repository: str, digest: str) -> Response
     with exchange.registry.store.reading(repository) as kept:
         attached = [stored for stored in kept.manifests.values() if _is_attached_to(stored, digest)]
     wanted = exchange.argument("artifactType")
-    described = [_describe(stored) for stored in attached]
+    described = {digest_of(stored.content): _describe(stored) for stored in attached}
     if wanted:
-        described = [entry for entry in described if entry.get("artifactType") == wanted]
-    index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": described}
-    headers = {"Content-Type": OCI_INDEX, **({"Oci-Filters-Applied": "artifactType"} if wanted else {})}
+        described = {key: entry for key, entry in described.items() if entry.get("artifactType") == wanted}
+    page, link = _page(exchange, sorted(described), f"/v2/{repository}/referrers/{digest}")
+    index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [described[key] for key in page]}
+    headers = {"Content-Type": OCI_INDEX, **link, **({"Oci-Filters-Applied": "artifactType"} if wanted else {})}
     return json_response(200, index, headers)
 
 

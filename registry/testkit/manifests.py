@@ -51,7 +51,9 @@ def _put(exchange: Exchange, repository: str, reference: str) -> Response:
         raise ApiError(400, "DIGEST_INVALID", "provided digest did not match uploaded content")
     stored = StoredManifest(media_type, content)
     sparse = exchange.registry.sparse_indexes
-    exchange.registry.store.put_manifest(repository, digest, stored, tag, sparse=sparse)
+    with exchange.registry.store.changing(repository) as kept:
+        _check_condition(exchange, kept.tags.get(reference))
+        exchange.registry.store.put_manifest(repository, digest, stored, tag, sparse=sparse)
     exchange.tell("push", _target(repository, digest, stored, reference))
     headers = {
         "Location": exchange.link(f"/v2/{repository}/manifests/{digest}"),
@@ -60,6 +62,13 @@ def _put(exchange: Exchange, repository: str, reference: str) -> Response:
     if exchange.registry.referrers and stored.subject is not None:
         headers["Oci-Subject"] = stored.subject["digest"]
     return Response(201, headers)
+
+
+def _check_condition(exchange: Exchange, present: str | None) -> None:
+    """Refuse what was meant for another state of the tag (RFC 9110 §13.1.1)."""
+    expected = exchange.header("if-match").strip('"')
+    if expected and present != expected:
+        raise ApiError(412, "PRECONDITION_FAILED", "the tag has changed")
 
 
 def _check_shape(content: bytes, media_type: str) -> None:

@@ -1,13 +1,21 @@
 """A registry in memory on a loopback port, for tests: behaves by the specification until it is told otherwise."""
 
+import json
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from registry.testkit.content import Content, GeneratedContent, as_content, digest_of, read_all
-from registry.testkit.images import BuiltManifest, build_artifact, build_attestation, build_image, build_index
+from registry.testkit.images import (
+    OCI_INDEX,
+    BuiltManifest,
+    build_artifact,
+    build_attestation,
+    build_image,
+    build_index,
+)
 from registry.testkit.messages import Request
 from registry.testkit.server import RegistryServer
 from registry.testkit.state import RegistryState
@@ -176,11 +184,38 @@ class MemoryRegistry(RegistryState):
         return self.add_manifest(repository, tag, build_index(children, docker=docker))
 
     def add_signature(
-        self, repository: str, subject_digest: str, *, artifact_type: str = "application/vnd.test.signature.v1"
+        self,
+        repository: str,
+        subject_digest: str,
+        *,
+        artifact_type: str = "application/vnd.test.signature.v1",
+        note: str = "",
     ) -> str:
-        """Attach a small artifact to a stored manifest by its `subject` field and give the artifact's digest."""
+        """Attach a small artifact to a stored manifest by its `subject` field and give the artifact's digest.
+
+        Without the referrers API the fallback tag lists it, as clients see to; `note` tells two of one subject apart.
+        """
         subject = self.manifests(repository)[subject_digest]
         described = {"mediaType": subject.media_type, "digest": subject_digest, "size": len(subject.content)}
-        payload = f"signature of {subject_digest}".encode()
+        payload = f"signature of {subject_digest} {note}".encode()
         built = build_artifact(payload, artifact_type=artifact_type, subject=described)
-        return self.add_manifest(repository, None, built)
+        digest = self.add_manifest(repository, None, built)
+        if not self.referrers:
+            self.list_as_referrer(repository, subject_digest, {**built.descriptor(), "artifactType": artifact_type})
+        return digest
+
+    def list_as_referrer(self, repository: str, subject_digest: str, entry: dict[str, Any]) -> str:
+        """Add an entry to the subject's fallback tag, as clients do, and give the index's digest."""
+        tag = subject_digest.replace(":", "-")
+        with self.store.changing(repository) as kept:
+            stored = kept.manifests.get(kept.tags.get(tag, ""))
+            entries = [*(stored.document["manifests"] if stored else ()), entry]
+            index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}
+            return self.add_manifest(repository, tag, BuiltManifest(OCI_INDEX, json.dumps(index, indent=1).encode()))
+
+    def referrers_under_tag(self, repository: str, subject_digest: str) -> list[str]:
+        """Give the digests that the subject's fallback tag lists."""
+        index = self.tags(repository).get(subject_digest.replace(":", "-"))
+        if index is None:
+            return []
+        return [entry["digest"] for entry in self.manifests(repository)[index].document["manifests"]]
