@@ -11,6 +11,7 @@ from registry import Connection, RegistrySettings
 from targets.learning import Lesson
 from targets.limits import gate_for
 from targets.limits.broker import broker_at
+from targets.locks import locks_at
 from targets.memory import SharedMemory
 from targets.models import Endpoint
 from targets.shelves import ManifestShelf, SessionShelf
@@ -47,8 +48,8 @@ def endpoint_settings(endpoint: Endpoint) -> RegistrySettings:
 def connection_for(endpoint: Endpoint) -> Connection:
     """Return this process's connection to the endpoint; a changed URL or credential makes a new one.
 
-    It keeps the endpoint's limits of this moment, and knows what the row (read just now) says was learned by others.
-    Raises SecretUnreadableError.
+    It keeps the endpoint's limits of this moment, shares its locks with all workers, and knows what the row (read just
+    now) says was learned by others. Raises SecretUnreadableError.
     """
     wanted = endpoint_settings(endpoint)
     with _lock:
@@ -59,6 +60,7 @@ def connection_for(endpoint: Endpoint) -> Connection:
             kept = _kept[endpoint.pk] = _Kept(wanted, connection, Lesson(endpoint.pk, connection))
         kept.lesson.follow(endpoint.capabilities)
         kept.connection.gate = gate_for(endpoint)
+        kept.connection.locks = locks_at(settings.REDIS_URL)
         return kept.connection
 
 
