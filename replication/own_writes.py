@@ -6,12 +6,16 @@ write is put down here as an event that knows where it came from, so that it is 
 
 from collections.abc import Sequence
 
+from registry.companions import fallback_tag
 from replication.models import Event, Operation, Rule, Transfer, Trigger
 from replication.queue import doorbell
 
 
 def announce(transfers: Sequence[Transfer], *, source_id: int) -> None:
-    """Store an event for each tag we wrote or deleted, if an event-based rule reads from that registry."""
+    """Store an event for each tag we wrote or deleted, if an event-based rule reads from that registry.
+
+    Referrers have no tag; the fallback tag of their subject stands for them, also where the registry has none.
+    """
     places = {transfer.task.target_id for transfer in transfers}
     readers = Rule.objects.filter(enabled=True, trigger=Trigger.EVENT_BASED, source_id__in=places - {None})
     read_places = set(readers.values_list("source_id", flat=True)) if transfers else set()
@@ -39,5 +43,5 @@ def _events(transfer: Transfer, endpoint_id: int, source_id: int) -> list[Event]
             digest=transfer.digest,
             raw={"origin": {"endpoint": source_id, "repository": task.source_repository}},
         )
-        for position, tag in enumerate(transfer.tags)
+        for position, tag in enumerate(transfer.tags or [fallback_tag(transfer.digest)])
     ]

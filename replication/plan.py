@@ -1,9 +1,10 @@
 """What to do for one repository: a comparison of two sides, with no I/O."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
+from registry.companions import read_companion_tag
 from registry.platforms import Mode, PlatformChoice
 from replication.filters import FilterSpec
 
@@ -29,6 +30,7 @@ class RuleSpec:
     deletion: bool = False
     kilobits_per_second: int = 0
     copy_by_chunk: bool = False
+    referrers: bool = True
     platforms: tuple[str, ...] = ()
     platform_mode: str = ""
 
@@ -71,13 +73,17 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class PlannedTransfer:
-    """One artifact to copy or delete; with `reason_code` set it is only recorded as skipped."""
+    """One artifact to copy or delete; with `reason_code` set it is only recorded as skipped.
+
+    Without tags only what refers to the artifact is carried over. A companion follows what it is about.
+    """
 
     operation: str  # "copy" | "deletion"
     digest: str
     tags: tuple[str, ...]
     reason_code: str = ""
     reason: str = ""
+    is_companion: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +132,19 @@ def _copy(digest: str, tags: list[str], *, kept: bool) -> PlannedTransfer:
         reason_code="not_overridden",
         reason="The target has another image under this tag and the rule does not override.",
     )
+
+
+def with_companions(copies: Iterable[PlannedTransfer], *, changed: Collection[str]) -> tuple[PlannedTransfer, ...]:
+    """Mark the companions among the copies, and add what is in step but for its referrers.
+
+    A copy takes referrers along, so a `changed` digest that is copied needs nothing more.
+
+    >>> [(t.digest, t.tags) for t in with_companions([PlannedTransfer("copy", "d1", ("v1",))], changed={"d1", "d2"})]
+    [('d1', ('v1',)), ('d2', ())]
+    """
+    marked = [replace(copy, is_companion=all(map(read_companion_tag, copy.tags))) for copy in copies]
+    copied = {copy.digest for copy in marked if not copy.reason_code}
+    return (*marked, *(PlannedTransfer("copy", digest, ()) for digest in sorted(set(changed) - copied)))
 
 
 def plan_deletions(

@@ -3,12 +3,20 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from registry import CopyOptions, Pace, RegistryClient
-from replication.engine.comparing import Comparison, Place, SourceView, compare, tags_in_step
+from replication.engine.comparing import (
+    Comparison,
+    Place,
+    ReferrerNews,
+    SourceView,
+    compare,
+    tags_in_step,
+)
 from replication.filters import FilterSpec, accepts_repository, named_repositories
 
 __all__ = [
     "Comparison",
     "Place",
+    "ReferrerNews",
     "SourceView",
     "compare",
     "copy_options",
@@ -34,11 +42,12 @@ def list_repositories(client: RegistryClient, filters: Sequence[FilterSpec], *, 
             yield repository
 
 
-def copy_options(*, copy_by_chunk: bool, pace: Pace | None) -> CopyOptions:
+def copy_options(*, copy_by_chunk: bool, referrers: bool, pace: Pace | None) -> CopyOptions:
     """Return the engine's options for a rule's wishes; ``pace`` is that of all its copies together."""
     return CopyOptions(
         chunk_bytes=CHUNK_BYTES if copy_by_chunk else None,
         pace=pace,
+        referrers=referrers,
     )
 
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from registry import NoMatchingPlatformError, NotFoundError, RegistryClient, RegistryError, find_kind
 from registry.copying import NO_MANIFESTS, NO_MEMORY, BlobMemory, ManifestMemory
-from registry.media import DOCKER_CONFIG, OCI_CONFIG, SCHEMA1_TYPES, Manifest
+from registry.media import DOCKER_CONFIG, INDEX_TYPES, OCI_CONFIG, SCHEMA1_TYPES, Descriptor, Manifest
 from registry.platforms import PlatformChoice, select
 from replication.filters import FilterSpec, accepts_tag, named_tags, wanted_resource
 from replication.in_step import Memory
@@ -31,6 +31,8 @@ class SourceView:
 
     digests: Mapping[str, str]
     missing: frozenset[str] = frozenset()
+    indexes: frozenset[str] = frozenset()
+    """Those of the digests that are indexes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,20 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class ReferrerNews:
+    """What `replication.companions` found beside tags. Keys are those of the targets."""
+
+    tags: frozenset[str] | None = None
+    """The source's fallback tags; None when they were not listed."""
+    changed: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    """Digests in step whose referrers are not: they are to be carried over."""
+    seen: Mapping[int, Mapping[str, Mapping[str, str]]] = field(default_factory=dict)
+    """`{digest: {subject: version}}` of what was found in step and is worth remembering."""
+    strangers: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    """Tags of companions whose subject is not there: they are not for this target."""
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """Both sides of one repository: the source, and for each target (by key) its `{tag: digest}` or what went wrong.
 
@@ -55,6 +71,7 @@ class Comparison:
     source: SourceView
     targets: Mapping[int, Mapping[str, str] | RegistryError]
     in_step: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    referrers: ReferrerNews = field(default_factory=ReferrerNews)
 
 
 Listed = frozenset[str] | None
@@ -81,22 +98,34 @@ def compare(
     named = named_tags(filters) if tags is None else tags
     wanted = _wanted_tags(source, filters, named)
     is_few = named is not None and len(wanted) <= FEW_TAGS
-    listed = {key: _list_if_needed(place, wanted, is_few=is_few) for key, place in targets.items()}
-    new = _new_tags(wanted, listed, known if tags is not None else {})
+    listed = {key: list_if_needed(place, wanted, is_few=is_few) for key, place in targets.items()}
+    new = new_tags(wanted, listed, known if tags is not None else {})
     view = look_at_source(source, wanted, filters=filters, new=new)
+    return Comparison(view, look_at_targets(view, targets, listed=listed, known=known, is_whole=tags is None))
+
+
+def look_at_targets(
+    view: SourceView,
+    targets: Mapping[int, Place],
+    *,
+    listed: Mapping[int, Listed | RegistryError],
+    known: Mapping[int, Mapping[str, str]],
+    is_whole: bool,
+) -> dict[int, Mapping[str, str] | RegistryError]:
+    """Return what the targets have of what the source has and, where events named tags, of what is known of them."""
     found: dict[int, Mapping[str, str] | RegistryError] = {}
     for key, place in targets.items():
         there = listed[key]
         if isinstance(there, RegistryError):
             found[key] = there
             continue
-        asked = view.digests.keys() if tags is None else {*view.digests, *known[key]}
-        believed = known[key] if tags is None else {}
+        asked = view.digests.keys() if is_whole else {*view.digests, *known[key]}
+        believed = known[key] if is_whole else {}
         try:
             found[key] = look_at_target(place, asked, listed=there, believed=believed)
         except RegistryError as error:
             found[key] = error
-    return Comparison(view, found)
+    return found
 
 
 def tags_in_step(source: Place, comparison: Comparison, memories: Mapping[int, Memory]) -> dict[int, frozenset[str]]:
@@ -125,7 +154,7 @@ def _in_step(source: Place, digests: Mapping[str, str], found: Mapping[str, str]
 
 def _read_what_becomes(source: Place, wanted: Sequence[str], choice: PlatformChoice) -> dict[str, str]:
     """Return `{source digest: digest with these platforms}`, "" where none matches. One request per digest."""
-    manifests = _all_of([partial(_manifest, source, digest) for digest in wanted])
+    manifests = all_of([partial(manifest_of, source, digest) for digest in wanted])
     made = {}
     for digest, manifest in zip(wanted, manifests, strict=True):
         try:
@@ -137,15 +166,19 @@ def _read_what_becomes(source: Place, wanted: Sequence[str], choice: PlatformCho
 
 def _wanted_tags(source: Place, filters: Sequence[FilterSpec], tags: Sequence[str] | None) -> list[str]:
     """Return the tags that pass the filters, of those given or of all. A repository that is not there has none."""
-    if tags is None:
-        try:
-            tags = source.client.tags(source.repository)
-        except NotFoundError:
-            tags = []
+    tags = existing_tags(source) if tags is None else tags
     return [tag for tag in tags if accepts_tag(filters, tag)]
 
 
-def _list_if_needed(place: Place, wanted: Collection[str], *, is_few: bool) -> Listed | RegistryError:
+def existing_tags(place: Place) -> list[str]:
+    """Return a repository's tags; one that is not there has none."""
+    try:
+        return place.client.tags(place.repository)
+    except NotFoundError:
+        return []
+
+
+def list_if_needed(place: Place, wanted: Collection[str], *, is_few: bool) -> Listed | RegistryError:
     """List a target's tags, which shows those that went from it; few that were named are asked for one by one instead.
 
     A repository of which nothing is known is listed even for one tag: one that is not there yet needs no questions.
@@ -162,7 +195,7 @@ def _list_if_needed(place: Place, wanted: Collection[str], *, is_few: bool) -> L
         return error
 
 
-def _new_tags(
+def new_tags(
     wanted: Collection[str], listed: Mapping[int, Listed | RegistryError], put: Mapping[int, Mapping[str, str]]
 ) -> frozenset[str]:
     """Return the tags that some target lacks: surely, or, where events named them, because we never put them there."""
@@ -179,12 +212,14 @@ def look_at_source(
     place: Place, wanted: Sequence[str], *, filters: Sequence[FilterSpec], new: frozenset[str] = frozenset()
 ) -> SourceView:
     """Return the digests of the wanted tags; the manifests of `new` ones are read and kept."""
-    digests = _digests(place, wanted, read=_to_be_read(place, new))
+    heads = look_for(place, wanted, read=_to_be_read(place, new))
+    digests = {tag: head.digest for tag, head in heads.items()}
     missing = frozenset(wanted) - digests.keys()
     kind = wanted_resource(filters)
     if kind:
         digests = _only(place, digests, kind)
-    return SourceView(digests, missing)
+    indexes = frozenset(head.digest for head in heads.values() if head.media_type in INDEX_TYPES)
+    return SourceView(digests, missing, indexes)
 
 
 def _to_be_read(place: Place, new: frozenset[str]) -> frozenset[str]:
@@ -201,36 +236,37 @@ def look_at_target(
     believed = believed or {}
     tags = sorted(tag for tag in tags if listed is None or tag in listed)
     seen = {tag: believed[tag] for tag in tags if tag in believed}
-    return seen | _digests(place, [tag for tag in tags if tag not in seen])
+    heads = look_for(place, [tag for tag in tags if tag not in seen])
+    return seen | {tag: head.digest for tag, head in heads.items()}
 
 
-def _digests(place: Place, tags: Sequence[str], *, read: frozenset[str] = frozenset()) -> dict[str, str]:
-    """Ask for the digest of each tag, several at a time."""
-    digests = _all_of([partial(_digest, place, tag, is_read=tag in read) for tag in tags])
-    return {tag: digest for tag, digest in zip(tags, digests, strict=True) if digest is not None}
+def look_for(place: Place, tags: Sequence[str], *, read: frozenset[str] = frozenset()) -> dict[str, Descriptor]:
+    """Return those of the tags that are there and what they point at; one request each, several at a time."""
+    heads = all_of([partial(_head, place, tag, is_read=tag in read) for tag in tags])
+    return {tag: head for tag, head in zip(tags, heads, strict=True) if head is not None}
 
 
-def _digest(place: Place, tag: str, *, is_read: bool) -> str | None:
+def _head(place: Place, tag: str, *, is_read: bool) -> Descriptor | None:
     if not is_read:
-        head = place.client.head_manifest(place.repository, tag)
-        return head.digest if head else None
+        return place.client.head_manifest(place.repository, tag)
     try:
         manifest = place.client.get_manifest(place.repository, tag)
     except NotFoundError:
         return None
     place.manifests.keep(manifest)
-    return manifest.digest
+    return Descriptor(manifest.media_type, manifest.digest, manifest.size_bytes)
 
 
 def _only(place: Place, digests: Mapping[str, str], kind: str) -> dict[str, str]:
     """Keep the images, or the artifacts that are none. One request per digest."""
     wanted = sorted(set(digests.values()))
-    manifests = _all_of([partial(_manifest, place, digest) for digest in wanted])
+    manifests = all_of([partial(manifest_of, place, digest) for digest in wanted])
     kept = {m.digest for m in manifests if _is_image(m) is (kind == "image")}
     return {tag: digest for tag, digest in digests.items() if digest in kept}
 
 
-def _manifest(place: Place, digest: str) -> Manifest:
+def manifest_of(place: Place, digest: str) -> Manifest:
+    """Return a manifest, from memory if somebody read it lately."""
     manifest = place.manifests.find(digest)
     if manifest is None:
         manifest = place.client.get_manifest(place.repository, digest)
@@ -246,7 +282,7 @@ def _is_image(manifest: Manifest) -> bool:
     return isinstance(config, dict) and config.get("mediaType") in (OCI_CONFIG, DOCKER_CONFIG)
 
 
-def _all_of(calls: Sequence[Callable[[], Answer]]) -> list[Answer]:
+def all_of(calls: Sequence[Callable[[], Answer]]) -> list[Answer]:
     """Run the calls a few at a time; the first error ends the rest."""
     if len(calls) <= 1:
         return [call() for call in calls]

@@ -3,6 +3,7 @@
 from replication.models.event import Event, RuleEvent
 from replication.models.execution import Execution, LogLine, Task, Transfer
 from replication.models.progress import Leased, Progress, increments, released
+from replication.models.referrer_state import ReferrerState
 from replication.models.rule import PlatformMode, Rule, RuleFilter, RuleTarget
 from replication.models.status import FINISHED, OPEN, Operation, Status, Trigger
 from replication.models.sync_state import SyncState
@@ -17,6 +18,7 @@ __all__ = [
     "Operation",
     "PlatformMode",
     "Progress",
+    "ReferrerState",
     "Rule",
     "RuleEvent",
     "RuleFilter",

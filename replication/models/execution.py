@@ -110,6 +110,7 @@ class Task(Progress, Costs, Leased):
     target_name = models.CharField(max_length=64)
     target_repository = models.CharField(max_length=255, blank=True)
     scope = models.JSONField(null=True)  # replication.plan.Scope of this repository; None: every tag that matches
+    referrer_tags = models.JSONField(null=True)  # the source's fallback tags as planning saw them; None: not known
     status = models.CharField(max_length=9, choices=Status.choices, default=Status.PENDING)
     reason_code = models.CharField(max_length=32, blank=True)
     reason = models.TextField(blank=True)
@@ -146,7 +147,9 @@ class Transfer(Costs, Leased):
     task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="transfers")
     operation = models.CharField(max_length=8, choices=Operation.choices, default=Operation.COPY)
     digest = models.CharField(max_length=160)
-    tags = models.JSONField(default=list)
+    tags = models.JSONField(default=list)  # none: only what refers to the artifact is carried over
+    # A signature or the like under a tag of its own (cosign): it goes after what it is about.
+    is_companion = models.BooleanField(default=False)
     media_type = models.CharField(max_length=255, blank=True)
     status = models.CharField(max_length=9, choices=Status.choices, default=Status.PENDING)
     reason_code = models.CharField(max_length=32, blank=True)
@@ -170,6 +173,11 @@ class Transfer(Costs, Leased):
 
     def __str__(self) -> str:
         return f"{self.digest[:19]} {','.join(self.tags)}"
+
+    @property
+    def is_of_referrers(self) -> bool:
+        """Say whether the artifact itself stays as it is, and only what refers to it is carried over."""
+        return not self.tags
 
     @property
     def is_retrying(self) -> bool:

@@ -52,6 +52,7 @@ class Rule(models.Model):
         _("bandwidth by time"), max_length=MAX_LENGTH, blank=True, default="", validators=[validate_windows]
     )
     copy_by_chunk = models.BooleanField(_("copy by chunk"), default=False)
+    referrers = models.BooleanField(_("signatures and attached artifacts"), default=True)
     single_active = models.BooleanField(_("single active replication"), default=False)
     # Comma separated, as `registry.platforms.format_platform` writes them; "": all.
     platforms = models.CharField(_("platforms"), max_length=1024, blank=True)
@@ -111,6 +112,7 @@ class Rule(models.Model):
             copy_by_chunk=self.copy_by_chunk,
             platforms=self.platform_list,
             platform_mode=self.platform_mode,
+            referrers=self.referrers,
         )
 
     @property

@@ -103,11 +103,12 @@ def _claimable_transfers(execution_id: int, now: datetime) -> QuerySet[Transfer]
     """Return what is due; a deletion only when all copies to its repository are over.
 
     A tag that moves on must have moved before what it pointed at is deleted: registries that delete by digest would
-    take it along.
+    take it along. A companion goes after what it may be about: Harbor shows it only then (goharbor/harbor #16461).
     """
     copies = Transfer.objects.filter(task=OuterRef("task"), operation=Operation.COPY, status__in=OPEN)
     may_go = ~Q(operation=Operation.DELETION) | ~Exists(copies)
-    return Transfer.objects.filter(due(now), may_go, execution_id=execution_id)
+    may_follow = Q(is_companion=False) | ~Exists(copies.filter(is_companion=False))
+    return Transfer.objects.filter(due(now), may_go, may_follow, execution_id=execution_id)
 
 
 def _is_nothing_there(rows: "QuerySet[Row]") -> bool:

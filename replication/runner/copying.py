@@ -22,6 +22,7 @@ from replication import engine
 from replication.models import Operation, Transfer
 from replication.queue import claims
 from replication.recorder import TransferProgress
+from replication.referrer_states import known_tags
 from replication.runner.context import Context
 from replication.runner.gone import after_not_found
 from replication.runner.settling import Outcome, Result
@@ -71,7 +72,14 @@ class CopyWork:
             return error
         return _Order(
             transfer.pk,
-            CopySource(source, task.source_repository, transfer.digest, reach.manifests, spec.choice),
+            CopySource(
+                source,
+                task.source_repository,
+                transfer.digest,
+                manifests=reach.manifests,
+                platforms=spec.choice,
+                referrer_tags=known_tags(task),
+            ),
             CopyTarget(
                 target,
                 task.target_repository,
@@ -95,7 +103,10 @@ class CopyWork:
 
     def _copy(self, orders: list[_Order]) -> Mapping[int, Outcome]:
         """Copy to all targets in one go. What the source is asked counts for the first of them."""
-        options = engine.copy_options(copy_by_chunk=self.context.spec.copy_by_chunk, pace=self._pace)
+        spec = self.context.spec
+        options = engine.copy_options(
+            copy_by_chunk=spec.copy_by_chunk, referrers=spec.referrers, pace=self._pace
+        )
 
         def on_event(target_index: int, event: CopyEvent) -> None:
             order = orders[target_index]

@@ -22,6 +22,8 @@ def after_not_found(source: CopySource, target: CopyTarget, error: NotFoundError
 
 def _misnamed(source: CopySource, target: CopyTarget) -> Exception | None:
     """Tell a tag that moved on from one whose digest header is wrong: it goes on to name what is not there."""
+    if not target.tags:
+        return None
     tag = target.tags[0]
     try:
         is_misnamed = source.client.is_misnamed(source.repository, tag, source.digest)

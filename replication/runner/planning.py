@@ -10,14 +10,15 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from registry import RegistryError, Stopped, Tally
-from replication import engine
+from replication import companions, engine
 from replication.counting import add_costs, costs_of
 from replication.engine import Comparison, Place
 from replication.in_step import Memory
 from replication.models import Execution, LogLine, Operation, Status, SyncState, Task, Transfer, released
-from replication.plan import PlannedTransfer, Scope, plan_copies, plan_deletions
+from replication.plan import PlannedTransfer, Scope, plan_copies, plan_deletions, with_companions
 from replication.queue import claims, doorbell
 from replication.queue.transitions import close_task, count_transfers, finish_task, postpone_task
+from replication.referrer_states import recall, remember_referrers
 from replication.runner.context import Context
 from replication.sync_states import knows_repository, puts_of, remember, with_origins
 from replication.wording import count_of
@@ -45,6 +46,7 @@ class PlanningWork:
         spec, is_target = self.context.spec, self.context.is_source_a_target
         self._origins = puts_of(spec.source_id, self._repository) if is_target else {}
         self._memories = {task.pk: self._memory_of(task) for task in self.tasks}
+        self._carried = {task.pk: recall(task) for task in self.tasks} if spec.referrers else None
         self._unusable: dict[int, RegistryError] = {}
         self._places: dict[int, Place] = {}
         self._target_tallies = {task.pk: Tally(work=self.source_tally) for task in self.tasks}
@@ -107,6 +109,16 @@ class PlanningWork:
         filters, tags = self.context.spec.filters, self._tags()
         # What events named is looked at; of all else what was seen lately is believed.
         known = {key: memory.digests(trusted=tags is None) for key, memory in self._memories.items()}
+        if self._carried is not None:
+            return companions.compare(
+                self._source,
+                self._places,
+                filters=filters,
+                tags=tags,
+                known=known,
+                memories=self._memories,
+                carried=self._carried,
+            )
         comparison = engine.compare(self._source, self._places, filters=filters, tags=tags, known=known)
         return replace(comparison, in_step=engine.tags_in_step(self._source, comparison, self._memories))
 
@@ -164,19 +176,25 @@ class PlanningWork:
     def _write(self, task: Task, comparison: Comparison, target: Mapping[str, str]) -> None:
         """Turn the comparison into transfer rows, in one transaction, if the task is still ours."""
         spec = self.context.spec
-        source, memory = comparison.source.digests, self._memories[task.pk]
-        plan = plan_copies(source, target, override=spec.override, in_step=comparison.in_step[task.pk])
+        source, memory, news = comparison.source.digests, self._memories[task.pk], comparison.referrers
+        strangers = news.strangers.get(task.pk, frozenset())
+        wanted = {tag: digest for tag, digest in source.items() if tag not in strangers}
+        plan = plan_copies(wanted, target, override=spec.override, in_step=comparison.in_step[task.pk])
+        copies = plan.transfers
+        if spec.referrers:
+            copies = with_companions(copies, changed=news.changed.get(task.pk, frozenset()))
         deletions: tuple[PlannedTransfer, ...] = ()
         if spec.deletion and task.scope is not None:
             deletions = plan_deletions(comparison.source.missing, memory.digests(trusted=False), target)
-        planned = [*plan.transfers, *deletions]
+        planned = [*copies, *deletions]
         unchanged = plan.unchanged or {}
         with transaction.atomic():
-            if not self._release(task, planned, len(unchanged)):
+            if not self._release(task, planned, len(unchanged), referrer_tags=news.tags):
                 return
             skipped = self._insert(task, planned)
             count_transfers(task.execution_id, task.pk, {Status.SKIPPED: skipped}, added=len(planned))
         self._remember(task, unchanged, source)
+        remember_referrers(task, news.seen.get(task.pk, {}))
         self._log(task, planned, unchanged)
         if len(planned) > WORTH_RINGING:
             doorbell.ring(task.execution_id, workers=settings.DRAINS_PER_EXECUTION - 1)
@@ -192,12 +210,15 @@ class PlanningWork:
             seen = with_origins({tag: source[tag] for tag in unchanged}, self._origins)
             remember(self.context.spec.source_id, task.source_repository, seen, known=self._origins)
 
-    def _release(self, task: Task, planned: Iterable[PlannedTransfer], unchanged: int) -> bool:
+    def _release(
+        self, task: Task, planned: Iterable[PlannedTransfer], unchanged: int, *, referrer_tags: frozenset[str] | None
+    ) -> bool:
         only_deletions = all(p.operation == Operation.DELETION for p in planned) and bool(list(planned))
         changed = Task.objects.filter(pk=task.pk, status=Status.RUNNING, lease_owner=self.context.worker).update(
             planned_at=timezone.now(),
             operation=Operation.DELETION if only_deletions else Operation.COPY,
             tags_unchanged=unchanged,
+            referrer_tags=None if referrer_tags is None else sorted(referrer_tags),
             reason_code="",
             reason="",
             **released(),
@@ -214,11 +235,13 @@ class PlanningWork:
 
     def _log(self, task: Task, planned: list[PlannedTransfer], unchanged: Mapping[str, str]) -> None:
         log = self.context.recorder.log
-        copies = [p for p in planned if p.operation == Operation.COPY and not p.reason_code]
+        copies = [p for p in planned if p.operation == Operation.COPY and p.tags and not p.reason_code]
+        referred = [p for p in planned if not p.tags]
         deletions = [p for p in planned if p.operation == Operation.DELETION and not p.reason_code]
         log(
             f"{task}: {count_of(len(copies), 'artifact', 'artifacts')} to copy, {len(deletions)} to delete, "
-            f"{count_of(len(unchanged), 'tag', 'tags')} in step",
+            f"{count_of(len(unchanged), 'tag', 'tags')} in step"
+            + (f", new referrers of {count_of(len(referred), 'artifact', 'artifacts')}" if referred else ""),
             task_id=task.pk,
         )
         for p in planned:
@@ -233,6 +256,7 @@ def _row(task: Task, planned: PlannedTransfer) -> Transfer:
         operation=planned.operation,
         digest=planned.digest,
         tags=list(planned.tags),
+        is_companion=planned.is_companion,
     )
     if planned.reason_code:
         row.status, row.reason_code, row.reason = Status.SKIPPED, planned.reason_code, planned.reason

@@ -9,11 +9,12 @@ from registry import CopyResult
 from replication.models import Status, Task, Transfer
 from replication.own_writes import announce
 from replication.queue.transitions import Settlement, close_tasks, settle_transfers
+from replication.referrer_states import remember_copied
 from replication.retries import Verdict
 from replication.runner.context import Context
 from replication.runner.gone import SourceGoneError
 from replication.sync_states import Seen, forget, origins_kept, remember_all
-from replication.wording import size_of
+from replication.wording import count_of, size_of
 
 Outcome = CopyResult | BaseException | None
 """What was copied; what went wrong; None for a deletion that was done."""
@@ -32,9 +33,16 @@ class Result:
         return self.transfer.task
 
     @property
-    def tags(self) -> str:
-        """The tags, as people read them."""
-        return ", ".join(self.transfer.tags)
+    def is_news(self) -> bool:
+        """Whether the target is another than before as far as others can see."""
+        is_changed = isinstance(self.outcome, CopyResult) and self.outcome.referrers_copied > 0
+        return bool(self.transfer.tags) or is_changed
+
+    def named_in(self, repository: str) -> str:
+        """Name the artifact for people."""
+        if self.transfer.is_of_referrers:
+            return f"what refers to {repository}@{self.transfer.digest}"
+        return f"{repository}:{', '.join(self.transfer.tags)}"
 
 
 def settle(context: Context, results: Sequence[Result]) -> None:
@@ -49,7 +57,7 @@ def settle(context: Context, results: Sequence[Result]) -> None:
     with transaction.atomic():
         _remember(context, done)
         settlements = [_settlement(context, result) for result in results]
-        announce([result.transfer for result in done], source_id=context.spec.source_id)
+        announce([result.transfer for result in done if result.is_news], source_id=context.spec.source_id)
         context.recorder.flush_lines()  # before the line that tells of the end
         ended = settle_transfers(settlements, worker=context.worker)
     close_tasks(ended)
@@ -73,6 +81,8 @@ def _remember(context: Context, done: Sequence[Result]) -> None:
             place = (context.spec.source_id, task.source_repository)
             at_source += [Seen(*place, tag, transfer.digest) for tag in transfer.tags]
     remember_all([*seen, *origins_kept(at_source)])
+    copied = ((result.transfer, result.outcome) for result in done if isinstance(result.outcome, CopyResult))
+    remember_copied(copied)
 
 
 def _settlement(context: Context, result: Result) -> Settlement:
@@ -80,7 +90,7 @@ def _settlement(context: Context, result: Result) -> Settlement:
     fields, increments = context.recorder.leave(result.transfer)
     if isinstance(result.outcome, BaseException):
         verdict = _judge(context, result.transfer, result.outcome)
-        what = f"{result.task.target_repository}:{result.tags}"
+        what = result.named_in(result.task.target_repository)
         context.log_verdict(what, verdict, result.outcome, task_id=result.task.pk)
         return Settlement(
             result.transfer,
@@ -97,13 +107,15 @@ def _settlement(context: Context, result: Result) -> Settlement:
 
 
 def _done_line(result: Result) -> str:
-    task, digest = result.task, result.transfer.digest
+    task, digest = result.task, f" ({result.transfer.digest})" if result.transfer.tags else ""
     if result.outcome is None:
-        return f"deleted {task.target_repository}:{result.tags} ({digest}) at {task.target_name}"
+        return f"deleted {result.named_in(task.target_repository)}{digest} at {task.target_name}"
     assert isinstance(result.outcome, CopyResult)  # noqa: S101 (errors have another line)
     # What is read for several targets is counted for the first: the sum is what the source sent.
     read = f"read {size_of(result.outcome.bytes_read)} from the source"
-    return f"copied {task.source_repository}:{result.tags} ({digest}) to {task.target_name}; {read}"
+    count = result.outcome.referrers_copied
+    referrers = f", with {count_of(count, 'referrer', 'referrers')}" if count else ""
+    return f"copied {result.named_in(task.source_repository)}{digest} to {task.target_name}{referrers}; {read}"
 
 
 def _judge(context: Context, transfer: Transfer, error: BaseException) -> Verdict:

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from replication.companions import is_companion_tag, is_list_tag
 from replication.filters import accepts_repository, accepts_tag
 from replication.mapping import MappingError, map_repository
 from replication.models import OPEN, Event, Execution, Rule, RuleEvent, Status, Trigger
@@ -66,9 +67,19 @@ def concerns(spec: RuleSpec, event: Event) -> bool:
         return False
     if not accepts_repository(spec.filters, event.repository, namespace=spec.namespace):
         return False
-    if event.tag and not accepts_tag(spec.filters, event.tag):
+    if event.tag and not _takes_tag(spec, event):
         return False
     return not _leads_only_back(spec, event)
+
+
+def _takes_tag(spec: RuleSpec, event: Event) -> bool:
+    """Say whether a tag is the rule's business; of a companion that depends on its subject, and planning finds out.
+
+    An index of referrers that went says nothing: referrers are never deleted.
+    """
+    if spec.referrers and is_companion_tag(event.tag):
+        return not (event.action == Event.Action.DELETE and is_list_tag(event.tag))
+    return accepts_tag(spec.filters, event.tag)
 
 
 def _leads_only_back(spec: RuleSpec, event: Event) -> bool:
