@@ -111,6 +111,9 @@ class PolicySerializer(serializers.Serializer[Rule]):
     )
     copy_by_chunk = serializers.BooleanField()
     single_active_replication = serializers.BooleanField(source="single_active")
+    referrers = serializers.BooleanField(
+        help_text="Whether signatures and other attached artifacts travel with their subject. HarborSync's own field."
+    )
     creation_time = TimeField(source="created_at")
     update_time = TimeField(source="updated_at")
     platforms = serializers.ListField(
@@ -221,6 +224,12 @@ class PolicyRequestSerializer(serializers.Serializer[Rule]):
     )
     copy_by_chunk = serializers.BooleanField(required=False, allow_null=True)
     single_active_replication = serializers.BooleanField(required=False, allow_null=True)
+    referrers = serializers.BooleanField(
+        required=False,
+        allow_null=True,
+        help_text="Whether signatures and other attached artifacts travel with their subject; true unless given. "
+        "HarborSync's own field.",
+    )
     replicate_existing_image_now = serializers.BooleanField(
         required=False, allow_null=True, help_text="Start a run at once when the rule is enabled (Harbor 1.x)."
     )

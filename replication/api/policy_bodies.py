@@ -42,6 +42,8 @@ def fill_rule(rule: Rule, body: Mapping[str, Any], *, projects: QuerySet[Project
     _fill_platforms(rule, body)
     if body.get("bandwidth_windows") is not None:
         rule.bandwidth_windows = body["bandwidth_windows"]
+    if body.get("referrers") is not None:
+        rule.referrers = body["referrers"]
     if "project_id" in body:
         rule.project = _project(projects, body["project_id"])
 

@@ -132,6 +132,15 @@ class RuleForm(forms.Form):
         required=False,
         help_text=_("For destinations behind a proxy that limits the size of requests; takes more requests."),
     )
+    referrers = forms.BooleanField(
+        label=_("Signatures and attached artifacts"),
+        required=False,
+        initial=True,
+        help_text=_(
+            "Take along what refers to an image, such as signatures and SBOMs, whatever the tag filters say, "
+            "also when it comes later."
+        ),
+    )
     enabled = forms.BooleanField(label=_("Enable rule"), required=False, initial=True)
     single_active = forms.BooleanField(
         label=_("Single active replication"),

@@ -162,6 +162,30 @@ def test_what_exists_is_replicated_when_asked(admin: ApiClient, remote: Endpoint
     assert Execution.objects.count() == runs
 
 
+def test_referrers_travel_unless_the_body_says_no(admin: ApiClient, remote: Endpoint):
+    assert _created(admin, _body(remote)).referrers is True
+    assert _created(admin, _body(remote, name="null", referrers=None)).referrers is True
+    rule = _created(admin, _body(remote, name="without", referrers=False))
+    assert rule.referrers is False
+    assert admin.get(f"{PATH}/{rule.pk}").json()["referrers"] is False
+
+
+def test_a_put_of_harbors_clients_leaves_the_referrers_as_they_were(admin: ApiClient, remote: Endpoint):
+    rule = make_rule(name="to-dr", referrers=False)
+    assert_empty(admin.put(f"{PATH}/{rule.pk}", _body(remote)))
+    rule.refresh_from_db()
+    assert rule.referrers is False
+    assert_empty(admin.put(f"{PATH}/{rule.pk}", _body(remote, referrers=True)))
+    rule.refresh_from_db()
+    assert rule.referrers is True
+
+
+def test_referrers_that_are_no_truth_value_are_refused(admin: ApiClient, remote: Endpoint):
+    status, _, message = error_of(admin.post(PATH, _body(remote, referrers="sometimes")))
+    assert status == 400
+    assert "referrers" in message
+
+
 def test_put_replaces_the_whole_rule(admin: ApiClient, remote: Endpoint):
     rule = make_rule(
         name="old",

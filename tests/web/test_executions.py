@@ -272,3 +272,12 @@ def test_every_state_has_a_word_and_a_shape(status, administrator):
     body = administrator.get(f"/executions/{execution.pk}/", **asks_for("execution")).content.decode()
 
     assert f"</svg>{execution.get_status_display()}</span>" in body
+
+
+def test_transfer_that_carries_referrers_alone_says_so(administrator):
+    task = make_task(status=Status.SUCCEEDED)
+    make_transfer(task=task, tags=[], status=Status.SUCCEEDED)
+
+    page = administrator.get(f"/tasks/{task.pk}/")
+
+    assert "Signatures and attached artifacts of this digest" in page.content.decode()

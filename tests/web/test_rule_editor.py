@@ -245,3 +245,23 @@ def test_preview_says_what_would_not_work(change, sentence, administrator, targe
     values = rule_values(**{"draft": "preview", "targets-0-endpoint": target.pk, **change})
 
     assert sentence in text_of(administrator.post("/replications/new/", values, **asks_for("rule-preview")))
+
+
+@pytest.mark.parametrize(("typed", "stored"), [({"referrers": "on"}, True), ({}, False)])
+def test_signatures_travel_as_the_box_says(administrator, target, typed, stored):
+    administrator.post("/replications/new/", rule_values(**{"targets-0-endpoint": target.pk, **typed}))
+
+    rule = Rule.objects.get()
+    assert rule.referrers is stored
+    body = administrator.get(f"/replications/{rule.pk}/edit/").content.decode()
+    box = body.partition('name="referrers"')[2].partition(">")[0]
+    assert box.endswith("checked") is stored
+
+
+def test_box_for_signatures_is_ticked_and_explained_for_a_new_rule(administrator):
+    body = administrator.get("/replications/new/").content.decode()
+
+    box = body.partition('name="referrers"')[2].partition(">")[0]
+    assert box.endswith("checked")
+    assert "Signatures and attached artifacts" in body
+    assert 'id="id_referrers_helptext"' in body
