@@ -17,7 +17,7 @@ from registry.tally import Tally
 from registry.tokens import TokenRequester
 from registry.transport import Answer, Request, perform
 
-__all__ = ["Connection", "Learned", "RegistrySettings", "Tally", "Timeouts"]
+__all__ = ["Connection", "Denial", "Learned", "RegistrySettings", "Tally", "Timeouts"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,14 @@ class RegistrySettings:
     timeouts: Timeouts = field(default_factory=Timeouts)
 
 
+@dataclass(frozen=True)
+class Denial:
+    """What the registry said when it denied something, and when (``time.monotonic``)."""
+
+    message: str
+    at: float
+
+
 @dataclass
 class Learned:
     """What the registry's answers taught us. Plain attributes: a lost update costs one request."""
@@ -53,10 +61,8 @@ class Learned:
     """Whether it takes an index whose manifests are not all there."""
     referrers_api: bool | None = None
     """Whether the registry lists referrers itself; where not, clients keep them under a fallback tag."""
-    referrers_denial: str = ""
-    """What the registry said when it refused to list referrers for lack of rights."""
-    referrers_denied_at: float = 0.0
-    """When it did so (``time.monotonic``): rights change, so it is asked again some time."""
+    referrers_denial: Denial | None = None
+    """The last refusal to list referrers for lack of rights: these change, so it is asked again some time."""
     acknowledges_subject: bool | None = None
     """Whether the answer to a pushed referrer named its subject (``OCI-Subject``): then no fallback tag is needed."""
     warnings: set[str] = field(default_factory=set)

@@ -14,7 +14,7 @@ from registry.client.exchange import Exchange
 from registry.client.listings import next_link, page_url
 from registry.client.manifests import get_manifest, head_manifest
 from registry.companions import fallback_tag
-from registry.connection import Learned
+from registry.connection import Denial, Learned
 from registry.errors import AuthError, DeniedError, NotFoundError, ProtocolError
 from registry.locks import PROCESS_LOCKS
 from registry.media import INDEX_TYPES, OCI_INDEX, Descriptor, Manifest
@@ -59,7 +59,8 @@ def list_referrers(
     under_tag = index.children if index else ()
     if listed is None:
         denial = exchange.connection.learned.referrers_denial
-        return ReferrerList(under_tag, version=index.digest if index else "", denial=denial)
+        message = denial.message if denial else ""
+        return ReferrerList(under_tag, version=index.digest if index else "", denial=message)
     kept = {descriptor.digest: descriptor for descriptor in (*listed, *under_tag)}
     return ReferrerList(tuple(kept.values()), is_from_api=True, version=_version_of(kept))
 
@@ -79,9 +80,10 @@ def referrers_version(
 
 def has_api(exchange: Exchange, repository: str, digest: str) -> bool:
     """Answer whether the registry lists referrers itself; the first one to ask costs a request."""
-    if exchange.connection.learned.referrers_api is None:
+    learned = exchange.connection.learned
+    if learned.referrers_api is None:
         _ask_api(exchange, repository, digest)
-    return bool(exchange.connection.learned.referrers_api)
+    return bool(learned.referrers_api)
 
 
 def _version_of(digests: Collection[str]) -> str:
@@ -97,20 +99,20 @@ def _index_of(exchange: Exchange, repository: str, tag: str) -> Manifest | None:
 
 def _ask_api(exchange: Exchange, repository: str, digest: str) -> list[Descriptor] | None:
     """Return what the API lists, None where there is none. While that is not known, one asks and the others wait."""
-    connection = exchange.connection
-    _forget_old_denial(connection.learned)
-    if connection.learned.referrers_api is None:
+    connection, learned = exchange.connection, exchange.connection.learned
+    if learned.referrers_api is None and not _is_denied(learned):
         name = f"referrers-api:{id(connection)}"
         with PROCESS_LOCKS.holding(name, check_stop=exchange.check_stop):
-            if connection.learned.referrers_api is None:
+            if learned.referrers_api is None and not _is_denied(learned):
                 return _ask(exchange, repository, digest)
-    return _ask(exchange, repository, digest) if connection.learned.referrers_api else None
+    return _ask(exchange, repository, digest) if learned.referrers_api else None
 
 
-def _forget_old_denial(learned: Learned) -> None:
-    if learned.referrers_denial and time.monotonic() - learned.referrers_denied_at > DENIAL_SECONDS:
-        learned.referrers_denial = ""
-        learned.referrers_api = learned.referrers_api or None
+def _is_denied(learned: Learned) -> bool:
+    """Answer whether this way was found closed to the account a short time ago, before it was ever open."""
+    if learned.referrers_denial and time.monotonic() - learned.referrers_denial.at > DENIAL_SECONDS:
+        learned.referrers_denial = None
+    return learned.referrers_denial is not None
 
 
 def _ask(exchange: Exchange, repository: str, digest: str) -> list[Descriptor] | None:
@@ -126,12 +128,10 @@ def _ask(exchange: Exchange, repository: str, digest: str) -> list[Descriptor] |
     except NotFoundError:
         return None  # about the repository, not about the API
     except (AuthError, DeniedError) as error:
-        learned.referrers_denial, learned.referrers_denied_at = error.message, time.monotonic()
-        if learned.referrers_api is None:
-            # Reading the repository was allowed before: it is this way that is closed to the account.
-            learned.referrers_api = False
+        # Reading the repository was allowed before: it is this way that is closed to the account.
+        learned.referrers_denial = Denial(error.message, time.monotonic())
         return None
-    learned.referrers_api = True
+    learned.referrers_api, learned.referrers_denial = True, None
     return found
 
 

@@ -104,9 +104,7 @@ class CopyWork:
     def _copy(self, orders: list[_Order]) -> Mapping[int, Outcome]:
         """Copy to all targets in one go. What the source is asked counts for the first of them."""
         spec = self.context.spec
-        options = engine.copy_options(
-            copy_by_chunk=spec.copy_by_chunk, referrers=spec.referrers, pace=self._pace
-        )
+        options = engine.copy_options(copy_by_chunk=spec.copy_by_chunk, referrers=spec.referrers, pace=self._pace)
 
         def on_event(target_index: int, event: CopyEvent) -> None:
             order = orders[target_index]

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('replication', '0003_counters'),
+        ('replication', '0004_rule_bandwidth_windows'),
         ('targets', '0001_initial'),
     ]
 
