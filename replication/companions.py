@@ -15,7 +15,7 @@ from functools import partial
 from registry import AuthError, DeniedError
 from registry.companions import fallback_tag, read_companion_tag
 from registry.media import MANIFEST_TYPES
-from replication.engine import Comparison, Place, ReferrerNews, SourceView, comparing, tags_in_step
+from replication.engine import Comparison, Place, ReferrerNews, SourceView, asking, comparing, tags_in_step
 from replication.filters import FilterSpec, accepts_tag, named_tags, wanted_resource
 from replication.in_step import Memory
 
@@ -111,7 +111,7 @@ class _Family:
     def learn(self, digests: Iterable[str]) -> None:
         """Read those indexes that nothing is known of. One GET each."""
         unknown = sorted(digest for digest in digests if not self.is_known(digest))
-        for index in comparing.all_of([partial(comparing.manifest_of, self.source, digest) for digest in unknown]):
+        for index in asking.all_of([partial(asking.manifest_of, self.source, digest) for digest in unknown]):
             children = {child.digest for child in index.children if child.media_type in MANIFEST_TYPES}
             self._remembered[index.digest] = {index.digest, *children}
 
@@ -121,7 +121,7 @@ class _Family:
 
 
 def _found(source: Place, tags: Sequence[str]) -> dict[str, str]:
-    return {tag: head.digest for tag, head in comparing.look_for(source, tags).items()}
+    return {tag: head.digest for tag, head in asking.look_for(source, tags).items()}
 
 
 def _wanted_objects(family: _Family, tags: Sequence[str], *, filters: Sequence[FilterSpec]) -> dict[str, str]:
@@ -252,7 +252,7 @@ class _Look:
     def _versions(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, Versions]:
         subjects = sorted({subject for several in wanted.values() for subject in several})
         versions = dict(
-            zip(subjects, comparing.all_of([partial(self._version, subject) for subject in subjects]), strict=True)
+            zip(subjects, asking.all_of([partial(self._version, subject) for subject in subjects]), strict=True)
         )
         return {digest: {subject: versions[subject] for subject in several} for digest, several in wanted.items()}
 

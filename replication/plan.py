@@ -55,11 +55,15 @@ class RuleSpec:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What events named of one repository: tags pushed or deleted, and digests deleted with whatever tags they had."""
+    """What events named of one repository: tags pushed or deleted, and digests deleted with whatever tags they had.
+
+    `is_whole`: all that the rule takes of the repository, as in a run of everything.
+    """
 
     repository: str
     tags: tuple[str, ...] = ()
     deleted_digests: tuple[str, ...] = ()
+    is_whole: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the scope as JSON values."""
@@ -68,7 +72,12 @@ class Scope:
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> "Scope":
         """Return the scope that `to_json` wrote."""
-        return cls(document["repository"], tuple(document["tags"]), tuple(document["deleted_digests"]))
+        return cls(
+            document["repository"],
+            tuple(document["tags"]),
+            tuple(document["deleted_digests"]),
+            bool(document.get("is_whole")),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,9 @@ def get_with_etag(exchange: Exchange, repository: str, reference: str) -> tuple[
         # incorrectly", go-containerregistry). Asking for the named digest tells which.
         try:
             return get_manifest(exchange, repository, named), _strong(etag)
-        except RegistryError:
+        except RegistryError as error:
+            if error.is_temporary:  # what it names is there, but damaged again, or nobody could tell
+                raise
             logger.warning("registry.wrong_digest_header repository=%s reference=%s", repository, reference)
     return _parsed(answer, content, ""), _strong(etag)
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from registry import CopyOptions, Pace, RegistryClient
+from replication.engine.asking import Place
 from replication.engine.comparing import (
     Comparison,
-    Place,
     ReferrerNews,
     SourceView,
     compare,

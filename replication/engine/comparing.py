@@ -4,23 +4,23 @@ A tag that no target has is read at once instead of being asked for first: its m
 finds it in the memory of manifests. A target is listed once; what it is known to hold is not asked for again.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
 
-from registry import NoMatchingPlatformError, NotFoundError, RegistryClient, RegistryError, find_kind
-from registry.copying import NO_MANIFESTS, NO_MEMORY, BlobMemory, ManifestMemory
-from registry.media import DOCKER_CONFIG, INDEX_TYPES, OCI_CONFIG, SCHEMA1_TYPES, Descriptor, Manifest
+from registry import (
+    NoMatchingPlatformError,
+    NotFoundError,
+    RegistryError,
+    find_kind,
+)
+from registry.copying import NO_MANIFESTS
+from registry.media import INDEX_TYPES
 from registry.platforms import PlatformChoice, select
+from replication.engine.asking import Place, all_of, look_for, manifest_of, only_of_kind
 from replication.filters import FilterSpec, accepts_tag, named_tags, wanted_resource
 from replication.in_step import Memory
 
-Answer = TypeVar("Answer")
-
-# Small requests in flight at once for one repository (peers' engines use 3 to 16).
-PARALLEL_HEADS = 8
 # Above this many tags one listing of the target is cheaper than asking for each.
 FEW_TAGS = 3
 
@@ -33,18 +33,6 @@ class SourceView:
     missing: frozenset[str] = frozenset()
     indexes: frozenset[str] = frozenset()
     """Those of the digests that are indexes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A repository in a registry, the client to talk to it with, and what is known of it without asking."""
-
-    client: RegistryClient
-    repository: str
-    memory: BlobMemory = NO_MEMORY
-    manifests: ManifestMemory = NO_MANIFESTS
-    is_unheard_of: bool = False
-    """Nothing was ever known of it: it may not be there yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +205,7 @@ def look_at_source(
     missing = frozenset(wanted) - digests.keys()
     kind = wanted_resource(filters)
     if kind:
-        digests = _only(place, digests, kind)
+        digests = only_of_kind(place, digests, kind)
     indexes = frozenset(head.digest for head in heads.values() if head.media_type in INDEX_TYPES)
     return SourceView(digests, missing, indexes)
 
@@ -238,58 +226,3 @@ def look_at_target(
     seen = {tag: believed[tag] for tag in tags if tag in believed}
     heads = look_for(place, [tag for tag in tags if tag not in seen])
     return seen | {tag: head.digest for tag, head in heads.items()}
-
-
-def look_for(place: Place, tags: Sequence[str], *, read: frozenset[str] = frozenset()) -> dict[str, Descriptor]:
-    """Return those of the tags that are there and what they point at; one request each, several at a time."""
-    heads = all_of([partial(_head, place, tag, is_read=tag in read) for tag in tags])
-    return {tag: head for tag, head in zip(tags, heads, strict=True) if head is not None}
-
-
-def _head(place: Place, tag: str, *, is_read: bool) -> Descriptor | None:
-    if not is_read:
-        return place.client.head_manifest(place.repository, tag)
-    try:
-        manifest = place.client.get_manifest(place.repository, tag)
-    except NotFoundError:
-        return None
-    place.manifests.keep(manifest)
-    return Descriptor(manifest.media_type, manifest.digest, manifest.size_bytes)
-
-
-def _only(place: Place, digests: Mapping[str, str], kind: str) -> dict[str, str]:
-    """Keep the images, or the artifacts that are none. One request per digest."""
-    wanted = sorted(set(digests.values()))
-    manifests = all_of([partial(manifest_of, place, digest) for digest in wanted])
-    kept = {m.digest for m in manifests if _is_image(m) is (kind == "image")}
-    return {tag: digest for tag, digest in digests.items() if digest in kept}
-
-
-def manifest_of(place: Place, digest: str) -> Manifest:
-    """Return a manifest, from memory if somebody read it lately."""
-    manifest = place.manifests.find(digest)
-    if manifest is None:
-        manifest = place.client.get_manifest(place.repository, digest)
-        place.manifests.keep(manifest)
-    return manifest
-
-
-def _is_image(manifest: Manifest) -> bool:
-    """Say whether it is something to run: an index, or a manifest whose config is that of a container image."""
-    if manifest.is_index or manifest.media_type in SCHEMA1_TYPES:
-        return True
-    config = manifest.document.get("config")
-    return isinstance(config, dict) and config.get("mediaType") in (OCI_CONFIG, DOCKER_CONFIG)
-
-
-def all_of(calls: Sequence[Callable[[], Answer]]) -> list[Answer]:
-    """Run the calls a few at a time; the first error ends the rest."""
-    if len(calls) <= 1:
-        return [call() for call in calls]
-    with ThreadPoolExecutor(PARALLEL_HEADS, thread_name_prefix="heads") as pool:
-        futures = [pool.submit(call) for call in calls]
-        try:
-            return [future.result() for future in futures]
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise

@@ -114,7 +114,7 @@ class ListingWork:
             source_repository=repository,
             target=target,
             target_name=target.name if target else "?",
-            scope=scope.to_json() if scope else None,
+            scope=scope.to_json() if scope and not scope.is_whole else None,
         )
         try:
             task.target_repository = self._map(repository, spec, target)

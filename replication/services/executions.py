@@ -91,5 +91,5 @@ def retry_failed(execution: Execution, *, by: User | None) -> Execution:
         execution.rule,
         trigger=Trigger.MANUAL,
         by=by,
-        scope=[scope or Scope(repository) for repository, scope in scopes.items()],
+        scope=[scope or Scope(repository, is_whole=True) for repository, scope in scopes.items()],
     )

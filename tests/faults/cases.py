@@ -51,6 +51,7 @@ class Case:
     """A fault on one side.
 
     `gives_up` ends the patience early, for faults that never end. `leaves_session`: no client could have closed it.
+    `older_at_target`: the target has another image under a tag; so the source is asked for the digest, and not read.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Case:
     rule: Mapping[str, Any] = field(default_factory=dict)
     gives_up: bool = False
     leaves_session: bool = False
+    older_at_target: bool = False
 
     @property
     def identifier(self) -> str:

@@ -145,13 +145,15 @@ def digests_and_codings() -> list[Case]:
     )
     cases = [
         *missing.on_both(ARRIVES),
-        wrong.on("source", fails("protocol")),
+        wrong.on("source", ARRIVES),
+        wrong.on("source", fails("protocol"), older_at_target=True),
         wrong.on("target", fails("digest_mismatch"), gives_up=True),
         # It lies about what it stored, yet has it: the next attempt finds the blob there.
         wrong_blob.on("target", ARRIVES),
     ]
     for status in (403, 405, 501):
-        cases += Misbehaviour(f"head_{status}", partial(known_faults.head_refused, status=status)).on_both(ARRIVES)
+        refused = Misbehaviour(f"head_{status}", partial(known_faults.head_refused, status=status))
+        cases += [refused.on("source", ARRIVES, older_at_target=True), refused.on("target", ARRIVES)]
     head_blob = Misbehaviour("head_405_of_blobs", partial(known_faults.head_refused, pattern=BLOB))
     cases.append(head_blob.on("target", ARRIVES))
     for name, pattern in EVERYWHERE.items():

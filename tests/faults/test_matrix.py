@@ -26,6 +26,8 @@ def test_a_run_that_meets_a_fault_ends_in_the_right_content_or_the_right_reason(
     pair.source.add_image("test/app", "v1", layer_sizes=LAYERS)
     add_small_images(pair.source)
     pair.source.add_index("test/multi", "v1", ["linux/amd64", "linux/arm64"])
+    if case.older_at_target:
+        pair.target.add_image("test/app", "v1", layer_sizes=[7])
     if case.gives_up:
         settings.RETRY_GIVE_UP_SECONDS = 0.3
     faulty = case.registry(pair)

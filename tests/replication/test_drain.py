@@ -7,14 +7,14 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from registry.testkit import MemoryRegistry, known_faults
+from registry.testkit import Fault, MemoryRegistry, known_faults
 from registry.testkit.images import BuiltManifest, build_artifact
 from replication.filters import FilterSpec
 from replication.models import Execution, Status, SyncState, Task, Transfer, Trigger
 from replication.plan import Scope, TargetSpec
 from replication.queue.claims import revive_expired
 from replication.runner import Drain, handover
-from replication.services import start_execution, stop_execution
+from replication.services import retry_failed, start_execution, stop_execution
 from replication.sync_states import doubt
 from tests.factories import make_endpoint
 
@@ -70,6 +70,24 @@ def test_a_second_run_finds_everything_in_step_and_copies_nothing(pair, run):
     assert execution.status == Status.SUCCEEDED
     assert (execution.transfers_total, execution.tags_unchanged) == (0, 1)
     assert len(pair.target.requests_for("PUT")) == writes
+
+
+def test_retrying_copies_what_failed_of_a_whole_repository(pair, run, settings):
+    settings.RETRY_GIVE_UP_SECONDS = 0
+    good = pair.source.add_image("good/app", "v1")
+    bad = pair.source.add_image("bad/app", "v1")
+    pair.source.faults.add(Fault(path_pattern="/bad/app/", status=403, times=None))
+    failed = run(pair.make_rule())
+    assert (failed.status, failed.tasks_failed) == (Status.FAILED, 1)
+    pair.source.faults.clear()
+
+    again = retry_failed(failed, by=None)
+    Drain(again.pk).run()
+
+    again.refresh_from_db()
+    assert (again.status, again.tasks_total) == (Status.SUCCEEDED, 1)
+    assert pair.target.tags("bad/app") == {"v1": bad}
+    assert pair.target.tags("good/app") == {"v1": good}
 
 
 def requests_of(registry: MemoryRegistry) -> list[tuple[str, str]]:

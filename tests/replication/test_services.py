@@ -225,6 +225,7 @@ def test_retrying_takes_only_the_repositories_that_failed():
     make_task(execution=execution, source_repository="a/bad", status=Status.FAILED)
     again = retry_failed(execution, by=None)
     assert [item["repository"] for item in again.scope] == ["a/bad"]
+    assert again.scope[0]["is_whole"]
 
 
 def test_members_see_their_projects_rules_and_runs_and_nobody_elses():

@@ -96,6 +96,7 @@ def test_a_run_is_finished_whenever_its_workers_are_killed_and_little_is_read_tw
 
     read_twice = sum(read_bytes) / (KILLS * whole_bytes) - 1
     worst = max(read_bytes) / whole_bytes - 1
+    print([round(100 * (each / whole_bytes - 1), 1) for each in read_bytes])
     print(f"killed {KILLS} times: {read_twice:.1%} of the bytes were read twice, {worst:.1%} in the worst run")
     assert 0 <= read_twice <= READ_TWICE_AT_MOST
 
