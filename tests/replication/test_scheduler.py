@@ -8,6 +8,7 @@ from django.utils import timezone
 from replication import scheduler
 from replication.models import Event, Execution, LogLine, RuleEvent, Status, Task, Transfer, Trigger
 from replication.pruning import prune
+from replication.plan import Scope
 from replication.queue.claims import LOSSES_AT_MOST
 from replication.services import start_execution
 from tests.factories import make_endpoint, make_execution, make_rule, make_task, make_transfer
@@ -129,7 +130,7 @@ def test_events_that_wait_for_a_rule_at_rest_start_a_run():
     Event.objects.update(processed_at=timezone.now())
     RuleEvent.objects.create(rule=rule, event=event)
     scheduler.tick(timezone.now())
-    assert Execution.objects.get().scope == [{"repository": "a/b", "tags": ["v1"], "deleted_digests": []}]
+    assert [Scope.from_json(item) for item in Execution.objects.get().scope] == [Scope("a/b", ("v1",))]
 
 
 def test_each_endpoint_is_asked_about_once_per_period(settings):
