@@ -53,7 +53,17 @@ def test_each_refusal_becomes_the_error_that_says_what_it_means(error, kind):
     assert str(error).startswith("Pushing a/b: ")
 
 
-TEMPORARY = {"network", "dns", "refused", "timeout", "rate_limited", "server_error", "digest_mismatch", "blob_unknown"}
+TEMPORARY = {
+    "network",
+    "dns",
+    "refused",
+    "timeout",
+    "rate_limited",
+    "server_error",
+    "digest_mismatch",
+    "blob_unknown",
+    "paused",
+}
 
 
 def all_kinds(kind=errors.RegistryError):

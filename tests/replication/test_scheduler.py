@@ -7,8 +7,8 @@ from django.utils import timezone
 
 from replication import scheduler
 from replication.models import Event, Execution, LogLine, RuleEvent, Status, Task, Transfer, Trigger
-from replication.pruning import prune
 from replication.plan import Scope
+from replication.pruning import prune
 from replication.queue.claims import LOSSES_AT_MOST
 from replication.services import start_execution
 from tests.factories import make_endpoint, make_execution, make_rule, make_task, make_transfer
