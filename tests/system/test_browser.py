@@ -81,7 +81,7 @@ def test_the_classic_walk_through(page: Page, stack: Stack) -> None:
     create_rule(page)
 
     # A push by an ordinary client shows on the job page by itself, runs, and succeeds.
-    page.goto("/jobs/?rule=walk")
+    page.goto("/jobs/?q=walk")
     digest = stack.skopeo.push_image(stack.source.host, "test/docker-test:latest", layer_sizes=[30_000_000, 1000])
     row = page.get_by_role("row").filter(has_text="Event Based").first
     expect(row).to_be_visible(timeout=ARRIVES_MILLISECONDS)
@@ -96,7 +96,7 @@ def test_the_classic_walk_through(page: Page, stack: Stack) -> None:
     expect(page.get_by_role("main")).to_contain_text("copied test/docker-test:latest")
 
     # Deleting at the source deletes at the target.
-    page.goto("/jobs/?rule=walk")
+    page.goto("/jobs/?q=walk")
     stack.skopeo.delete(stack.source.host, "test/docker-test:latest")
     wait_for("the image to go from the target", lambda: not digest_at_target(stack, "test/docker-test:latest"))
 
