@@ -6,6 +6,7 @@ PY := $(VENV)/bin/python
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 PYTEST_ARGS ?=
+AT_ONCE ?= -n 3 --dist loadfile
 TEST_ENV := env -u DATABASE_URL -u REDIS_URL -u SECRET_KEY -u ENCRYPTION_KEYS \
 	HARBORSYNC_DATA_DIR=$(CURDIR)/var/test
 # With it, every part would compile every module at every start.
@@ -33,22 +34,22 @@ demo: $(VENV)/.installed
 	@$(PY) manage.py compilemessages
 	@exec $(PY) manage.py demo
 
-# What fails is run once more alone: some tests wait for real processes, and a busy machine can be too slow for them.
-# Both summaries are printed; only what fails twice fails.
+# Three at a time, as most tests wait more than they work. What fails is run once more alone: some tests wait for real
+# processes, and a busy machine can be too slow for them. Both summaries are printed; only what fails twice fails.
 test: $(VENV)/.installed-dev
 	@.ci/need $(SERVERS)
 	@.ci/need-browser
 	@$(TEST_ENV) $(PY) manage.py compilemessages
 	@failed=; \
 	echo "== Tests on SQLite"; \
-	$(TEST_ENV) $(PY) -m pytest $(PYTEST_ARGS) || $(TEST_ENV) $(PY) -m pytest --last-failed || failed="$$failed SQLite"; \
+	$(TEST_ENV) $(PY) -m pytest $(AT_ONCE) $(PYTEST_ARGS) || $(TEST_ENV) $(PY) -m pytest --last-failed || failed="$$failed SQLite"; \
 	echo "== Tests on PostgreSQL"; \
-	$(TEST_ENV) $(PY) -m tests.servers $(PY) -m pytest $(PYTEST_ARGS) || \
+	$(TEST_ENV) $(PY) -m tests.servers $(PY) -m pytest $(AT_ONCE) $(PYTEST_ARGS) || \
 		$(TEST_ENV) $(PY) -m tests.servers $(PY) -m pytest --last-failed || failed="$$failed PostgreSQL"; \
 	if [ -n "$$failed" ]; then echo "FAILED on:$$failed" >&2; exit 1; fi
 
 quick: $(VENV)/.installed-dev
-	@$(TEST_ENV) $(PY) -m pytest -q -m "not slow and not browser" $(PYTEST_ARGS)
+	@$(TEST_ENV) $(PY) -m pytest -q $(AT_ONCE) -m "not slow and not browser" $(PYTEST_ARGS)
 
 check: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check .

@@ -132,9 +132,10 @@ def open_session(exchange: Exchange, repository: str) -> Session:
 def find_session(
     exchange: Exchange, repository: str, blob: Descriptor, shelf: UploadShelf
 ) -> tuple[Session, int] | None:
-    """Return the session that somebody did not come to end, and where to go on, if the registry knows it still.
+    """Return the session that somebody did not come to end, and where to go on; None where the shelf has none.
 
-    One GET, where the shelf has an address. distribution (2.8 and 3) does not know it once a request broke in it.
+    One GET, where the shelf has an address. Raise SessionLostError when the registry does not know it any more, as
+    distribution (2.8 and 3) does once a request broke in it, and every registry once it was completed.
     """
     location = shelf.find(repository, blob.digest)
     if not location:
@@ -144,7 +145,7 @@ def find_session(
         return session, session.offset(sent_bytes=blob.size_bytes)
     except SessionLostError:
         shelf.drop(repository, blob.digest)
-        return None
+        raise
 
 
 def try_mount(exchange: Exchange, repository: str, digest: str, *, from_repository: str) -> bool | Session:

@@ -101,11 +101,18 @@ class _Upload:
 
     def run(self, session: Session | None) -> None:
         """Fill a session and complete it; begin a new one when it gets lost."""
+        try:
+            kept = None if session else find_session(self._exchange, self._repository, self._descriptor, self._shelf)
+        except SessionLostError:
+            if has_blob(self._exchange, self._repository, self._descriptor.digest):
+                return  # somebody completed it before he died
+            kept = None
         for lost_sessions in range(_SESSION_LIMIT):
             if lost_sessions:
                 self._exchange.count_retry()
-            current, offset = self._begin(session)
-            session = None
+            current, offset = kept or (session or open_session(self._exchange, self._repository), 0)
+            kept = session = None
+            self._begin(current, offset)
             try:
                 self._fill(current, offset)
                 self._shelf.drop(self._repository, self._descriptor.digest)
@@ -124,14 +131,11 @@ class _Upload:
                 self._feed.close()
         raise ServerError(f"{self._attempt}: the registry lost the upload {_SESSION_LIMIT} times")
 
-    def _begin(self, session: Session | None) -> tuple[Session, int]:
-        """Return a session and how much it has already: the given one, else one from the shelf, else a new one."""
-        kept = None if session else find_session(self._exchange, self._repository, self._descriptor, self._shelf)
-        current, offset = kept or (session or open_session(self._exchange, self._repository), 0)
+    def _begin(self, session: Session, offset: int) -> None:
+        """Go on with a session that has so many bytes already."""
         self._feed.sent_bytes = offset
         self._is_pieced = offset > 0
-        self._keep(current)
-        return current, offset
+        self._keep(session)
 
     def _keep(self, session: Session) -> None:
         self._shelf.keep(self._repository, self._descriptor.digest, session.url)
