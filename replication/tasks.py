@@ -6,12 +6,18 @@ from replication import services
 from replication.models import Execution
 from replication.queue import doorbell
 from replication.runner import Drain
+from replication.runner.turns import work_a_turn
 from targets.models import Endpoint
 from targets.services import check_endpoint as check
 
 
 @shared_task(name=doorbell.DRAIN)
 def drain(execution_id: int) -> None:
+    """Work on an execution for a turn."""
+    work_a_turn(lambda: work_on(execution_id))
+
+
+def work_on(execution_id: int) -> None:
     """Work on an execution until nothing is left to claim, then let the events that waited for it follow."""
     Drain(execution_id).run()
     ended = Execution.objects.filter(pk=execution_id, ended_at__isnull=False).first()
