@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Protocol
 
+from bench.processes import cpu_seconds
 from bench.registries import Wire, WireMeter
 from registry.testkit.docker_registry import DockerRegistry
 
@@ -46,6 +47,7 @@ class Measurement:
     effort: Effort
     source: Wire
     target: Wire
+    registries_cpu_seconds: float = 0.0
 
     @property
     def requests(self) -> int:
@@ -66,9 +68,12 @@ class Lane:
         """Run once and make sure that the work was done."""
         source_meter = WireMeter(self.source)
         target_meters = [WireMeter(target) for target in self.targets]
+        registries = [registry.pid for registry in (self.source, *self.targets)]
+        cpu_before = cpu_seconds(registries)
         effort = self.run()
+        cpu_after = cpu_seconds(registries)
         target = sum((meter.read() for meter in target_meters), Wire())
-        measurement = Measurement(effort, source_meter.read(), target)
+        measurement = Measurement(effort, source_meter.read(), target, cpu_after - cpu_before)
         self.check()
         return measurement
 

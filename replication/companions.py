@@ -73,8 +73,7 @@ def compare(
     family = _Family(source, view, carried)
     if objects:
         wanted = _wanted_objects(family, objects, filters=filters) if is_whole else _found(source, objects)
-        missing = frozenset() if is_whole else frozenset(objects) - wanted.keys()
-        view = SourceView({**view.digests, **wanted}, view.missing | missing, view.indexes)
+        view = _with_objects(view, wanted, frozenset() if is_whole else frozenset(objects) - wanted.keys())
     found = comparing.look_at_targets(view, targets, listed=listed, known=known, is_whole=is_whole)
     in_step = tags_in_step(source, Comparison(view, found), memories)
     look = _Look(family, in_step, carried, lists=lists if is_whole else None)
@@ -85,6 +84,11 @@ def compare(
         strangers = {key: _strangers(view, objects, known[key], targets[key]) for key in in_step}
     tags_seen = lists if is_whole and len(lists) <= TAGS_AT_MOST else None
     return Comparison(view, found, in_step, ReferrerNews(tags_seen, look.changed(), look.seen, strangers))
+
+
+def _with_objects(view: SourceView, wanted: Mapping[str, str], missing: frozenset[str]) -> SourceView:
+    """Return the view with the tags of companions that are there, and those that were named and are not."""
+    return SourceView({**view.digests, **wanted}, view.missing | missing, view.indexes)
 
 
 class _Family:

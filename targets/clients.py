@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -75,9 +76,9 @@ def memory_of(endpoint: Endpoint) -> SharedMemory:
     return SharedMemory(_content_name(endpoint), broker_at(settings.REDIS_URL))
 
 
-def sessions_of(endpoint: Endpoint) -> SessionShelf:
+def sessions_of(endpoint: Endpoint, *, outlives_stop: Callable[[], bool]) -> SessionShelf:
     """Return the registry's upload sessions that somebody has still to end."""
-    return SessionShelf(_content_name(endpoint), broker_at(settings.REDIS_URL))
+    return SessionShelf(_content_name(endpoint), broker_at(settings.REDIS_URL), outlives_stop=outlives_stop)
 
 
 def read_manifests() -> ManifestShelf:

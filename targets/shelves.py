@@ -4,6 +4,7 @@ import base64
 import binascii
 import logging
 import zlib
+from collections.abc import Callable
 
 from harborsync.lib import crypto
 from harborsync.lib.crypto import SecretUnreadableError
@@ -23,9 +24,10 @@ LARGEST_MANIFEST_BYTES = 256 << 10
 class SessionShelf:
     """The open upload sessions of one registry. An address may be signed: it is kept encrypted, as secrets are."""
 
-    def __init__(self, name: str, broker: Broker) -> None:
+    def __init__(self, name: str, broker: Broker, *, outlives_stop: Callable[[], bool] = lambda: False) -> None:
         self._name = name
         self._broker = broker
+        self.outlives_stop = outlives_stop
 
     def find(self, repository: str, digest: str) -> str:
         """Return the address of a session, "" without one."""

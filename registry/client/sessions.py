@@ -40,6 +40,9 @@ class UploadShelf(Protocol):
     def drop(self, repository: str, digest: str) -> None:
         """Forget a session that has ended."""
 
+    def outlives_stop(self) -> bool:
+        """Answer whether work that is stopped now will be gone on with, so that sessions are to be left open."""
+
 
 class _NoShelf:
     """Keeps nothing."""
@@ -53,6 +56,10 @@ class _NoShelf:
 
     def drop(self, repository: str, digest: str) -> None:
         """Nothing to do."""
+
+    def outlives_stop(self) -> bool:
+        """Nobody could find it."""
+        return False
 
 
 NO_SHELF: UploadShelf = _NoShelf()

@@ -146,7 +146,8 @@ class _Upload:
 
     def _leave(self, session: Session, error: Exception) -> None:
         """Leave a session to the next attempt, where it is kept and one makes sense; else cancel it."""
-        if self._shelf is not NO_SHELF and isinstance(error, _WORTH_GOING_ON):
+        is_going_on = isinstance(error, _WORTH_GOING_ON) or (isinstance(error, Stopped) and self._shelf.outlives_stop())
+        if self._shelf is not NO_SHELF and is_going_on:
             return
         if isinstance(error, NetworkTimeoutError):
             return  # a silent registry would keep us waiting once more

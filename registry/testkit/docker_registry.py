@@ -44,6 +44,11 @@ class DockerRegistry:
         self.stop()
 
     @property
+    def pid(self) -> int:
+        """Give its process id; 0 while it does not run."""
+        return self._process.pid if self._process else 0
+
+    @property
     def host(self) -> str:
         """Give host and port as they stand in references."""
         return f"127.0.0.1:{self.port}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from harborsync.lib.crypto import SecretUnreadableError
 from registry import Connection, RegistryClient, RegistryError, Tally
 from registry.copying import ManifestMemory
+from replication.runner import handover
 from targets.clients import connection_for, memory_of, read_manifests, sessions_of
 from targets.memory import SharedMemory
 from targets.models import Endpoint
@@ -59,4 +60,6 @@ class Reach:
             raise EndpointUnusableError("The registry was deleted from HarborSync while work for it waited.") from error
         except SecretUnreadableError as error:
             raise EndpointUnusableError(str(error)) from error
-        return Reached(connection, memory_of(endpoint), sessions_of(endpoint), time.monotonic())
+        return Reached(
+            connection, memory_of(endpoint), sessions_of(endpoint, outlives_stop=handover.is_asked), time.monotonic()
+        )
