@@ -1,7 +1,7 @@
 """Whether a tag at a target is what it should be, told from what was put there before. No I/O."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from registry.platforms import PlatformChoice
 
@@ -56,6 +56,10 @@ class Memory:
     def digests(self, *, trusted: bool) -> dict[str, str]:
         """Return `{tag: digest}` of all that is known, or only of what is trusted."""
         return {tag: put.digest for tag, put in self.puts.items() if put.is_trusted or not trusted}
+
+    def doubted(self) -> "Memory":
+        """Return the same with nothing trusted, so that the target is asked for every tag."""
+        return replace(self, puts={tag: replace(put, is_trusted=False) for tag, put in self.puts.items()})
 
     def became(self) -> dict[str, str]:
         """Return `{source digest: digest}` for what this choice of platforms was found to make of an artifact.

@@ -47,9 +47,14 @@ def statuses_called(word: str, words: dict[Status, str]) -> list[Status]:
 
 
 class StartExecutionSerializer(serializers.Serializer[Execution]):
-    """Which rule to run."""
+    """Which rule to run, and how."""
 
     policy_id = IdField()
+    verify = serializers.BooleanField(
+        required=False,
+        allow_null=True,
+        help_text=f"Ask the targets for every tag, whatever is remembered of them; else false. {OWN}",
+    )
 
 
 class ProgressSerializer(serializers.Serializer[Any]):
@@ -88,6 +93,7 @@ class ExecutionSerializer(ProgressSerializer):
     policy_name = serializers.CharField(source="rule_name", help_text=OWN)
     state = serializers.CharField(source="status", help_text=f"In HarborSync's words. {OWN}")
     reason_code = serializers.CharField(help_text=f"Why it failed or is being retried. {OWN}")
+    verify = serializers.BooleanField(help_text=f"The targets are asked for every tag. {OWN}")
     operator = serializers.CharField(source="requested_by_name", help_text=OWN)
     is_stopping = serializers.BooleanField(help_text=OWN)
     is_retrying = serializers.BooleanField(help_text=OWN)

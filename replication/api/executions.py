@@ -73,12 +73,13 @@ class ExecutionListView(ApiView):
     )
     def post(self, request: Request) -> HttpResponse:
         """Run a rule now, whatever its trigger."""
-        rule = policy_with_id(request, checked_body(StartExecutionSerializer(data=request.data))["policy_id"])
+        wanted = checked_body(StartExecutionSerializer(data=request.data))
+        rule = policy_with_id(request, wanted["policy_id"])
         is_scheduled = request.query_params.get("trigger") == Trigger.SCHEDULED
         trigger = Trigger.SCHEDULED if is_scheduled else Trigger.MANUAL
         by = request.user if isinstance(request.user, User) else None
         try:
-            execution = start_execution(rule, trigger=trigger, by=by)
+            execution = start_execution(rule, trigger=trigger, by=by, verify=bool(wanted.get("verify")))
         except RuleDisabled as error:
             raise PreconditionFailed(f"the policy {rule.pk} is disabled") from error
         except Rule.DoesNotExist as error:

@@ -31,6 +31,8 @@ class Execution(Progress, Costs, Leased):
     spec = models.JSONField(default=dict)  # replication.plan.RuleSpec as it was when the run began
     # [replication.plan.Scope, …] for what events named; None: everything the rule matches.
     scope = models.JSONField(null=True)
+    # Nothing that is remembered of the targets is believed: they are asked for every tag.
+    verify = models.BooleanField(default=False)
     stop_requested_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True)

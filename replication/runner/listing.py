@@ -67,9 +67,10 @@ class ListingWork:
 
     def opening_line(self) -> str:
         """Return what the log says when the listing begins."""
+        verifying = " The targets are asked for every tag." if self.execution.verify else ""
         if self._scopes is not None:
-            return f"Looking at what changed in {count_of(len(self._scopes), 'repository', 'repositories')}."
-        return "Listing the source's repositories."
+            return f"Looking at what changed in {count_of(len(self._scopes), 'repository', 'repositories')}.{verifying}"
+        return f"Listing the source's repositories.{verifying}"
 
     def run(self) -> None:
         """Find the repositories, in batches. Raises RegistryError, Stopped."""

@@ -44,9 +44,12 @@ class PlanningWork:
     def __post_init__(self) -> None:
         self._repository = self.tasks[0].source_repository
         spec, is_target = self.context.spec, self.context.is_source_a_target
+        self._is_verifying = self.context.execution.verify
         self._origins = puts_of(spec.source_id, self._repository) if is_target else {}
         self._memories = {task.pk: self._memory_of(task) for task in self.tasks}
-        self._carried = {task.pk: recall(task) for task in self.tasks} if spec.referrers else None
+        self._carried = (
+            {task.pk: recall(task, verify=self._is_verifying) for task in self.tasks} if spec.referrers else None
+        )
         self._unusable: dict[int, RegistryError] = {}
         self._places: dict[int, Place] = {}
         self._target_tallies = {task.pk: Tally(work=self.source_tally) for task in self.tasks}
@@ -78,12 +81,13 @@ class PlanningWork:
     def _memory_of(self, task: Task) -> Memory:
         """Return what we know the target to hold: all of it, or what this task's scope is about."""
         meant = None if task.scope is None else self._meant(task, Scope.from_json(task.scope))
-        return Memory(
+        memory = Memory(
             puts_of(task.target_id, task.target_repository, meant),
             self.context.spec.choice,
             self._origins,
             is_fed_by_target=task.target_id in self.context.feeders,
         )
+        return memory.doubted() if self._is_verifying else memory
 
     def _meant(self, task: Task, scope: Scope) -> Q:
         """Return the condition for what a task's scope is about."""
@@ -106,6 +110,9 @@ class PlanningWork:
         """Look at both sides. Raises RegistryError, Stopped."""
         if self._source is None:
             raise self._unusable[0]
+        if self._is_verifying:
+            for place in self._places.values():
+                place.memory.forget(place.repository)  # the copies ask too
         filters, tags = self.context.spec.filters, self._tags()
         # What events named is looked at; of all else what was seen lately is believed.
         known = {key: memory.digests(trusted=tags is None) for key, memory in self._memories.items()}

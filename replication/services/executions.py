@@ -29,10 +29,12 @@ def start_execution(
     trigger: str,
     by: User | None = None,
     scope: Sequence[Scope] | None = None,
+    verify: bool = False,
     is_calling: bool = True,
 ) -> Execution:
     """Begin a run of the rule as it is now: of everything it matches, or of `scope`.
 
+    `verify` has the targets asked for every tag, whatever is remembered of them: one request more per tag and target.
     Workers are called to it, unless whoever begins it works on it at once (`is_calling` False).
     With "single active" and a run under way, the new one is recorded as skipped. Raises RuleDisabled.
     """
@@ -51,6 +53,7 @@ def start_execution(
             requested_by_name=by.get_username() if by else "",
             spec=locked.to_spec().to_json(),
             scope=None if scope is None else [item.to_json() for item in scope],
+            verify=verify,
             rung_at=timezone.now(),
             **(_skipped() if is_blocked else {}),
         )
@@ -81,7 +84,8 @@ def stop_execution(execution: Execution, *, by: User | None) -> None:
 def retry_failed(execution: Execution, *, by: User | None) -> Execution:
     """Begin a new run limited to the repositories that failed or were stopped in this one.
 
-    Raises RuleDisabled; Rule.DoesNotExist when the rule was deleted.
+    It verifies if that run was to verify: there it did not come to it. Raises RuleDisabled; Rule.DoesNotExist when the
+    rule was deleted.
     """
     if execution.rule is None:
         raise Rule.DoesNotExist(_("The rule of this execution was deleted."))
@@ -92,4 +96,5 @@ def retry_failed(execution: Execution, *, by: User | None) -> Execution:
         trigger=Trigger.MANUAL,
         by=by,
         scope=[scope or Scope(repository, is_whole=True) for repository, scope in scopes.items()],
+        verify=execution.verify,
     )

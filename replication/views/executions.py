@@ -17,7 +17,7 @@ from harborsync.lib.htmx import redirect_to, render_page, wants_part
 from harborsync.lib.paging import paginate
 from harborsync.lib.viewer import signed_in
 from projects import access
-from replication.forms import TaskSearchForm
+from replication.forms import RunForm, TaskSearchForm
 from replication.models import Execution, Rule, Status, Task, Trigger
 from replication.services import RuleDisabled, retry_failed, start_execution, stop_execution
 from replication.views.logs import log_context
@@ -134,6 +134,7 @@ def execution_again(request: HttpRequest, pk: int) -> HttpResponseBase:
     question = {
         "title": _("Run again"),
         "question": _("Do you want to execute replication rule %(name)s?") % {"name": execution.rule_name},
+        "form": RunForm(initial={"verify": execution.verify}),
         "verb": _("Replicate"),
         "back": reverse("replication:execution", args=[pk]),
     }
@@ -142,7 +143,9 @@ def execution_again(request: HttpRequest, pk: int) -> HttpResponseBase:
     if request.method != "POST":
         return ask(request, question)
     try:
-        again = start_execution(execution.rule, trigger=Trigger.MANUAL, by=signed_in(request))
+        again = start_execution(
+            execution.rule, trigger=Trigger.MANUAL, by=signed_in(request), verify="verify" in request.POST
+        )
     except RuleDisabled as error:
         return ask(request, question, refusal=str(error))
     return redirect_to(request, reverse("replication:execution", args=[again.pk]))

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods
 
 from harborsync.lib.htmx import redirect_to, render_page
 from harborsync.lib.viewer import signed_in
+from replication.forms import RunForm
 from replication.models import Rule, Trigger
 from replication.services import RuleDisabled, RuleIsActive, delete_rule, set_rule_enabled, start_execution
 from replication.views.permission import managed_rule, runnable_rule
@@ -36,13 +37,16 @@ def rule_replicate(request: HttpRequest, pk: int) -> HttpResponseBase:
     question = {
         "title": _("Confirm Replication Rule Execution"),
         "question": _("Do you want to execute replication rule %(name)s?") % {"name": rule.name},
+        "form": RunForm(),
         "verb": _("Replicate"),
         "back": rule_url(rule),
     }
     if request.method != "POST":
         return ask(request, question)
     try:
-        execution = start_execution(rule, trigger=Trigger.MANUAL, by=signed_in(request))
+        execution = start_execution(
+            rule, trigger=Trigger.MANUAL, by=signed_in(request), verify="verify" in request.POST
+        )
     except RuleDisabled as error:
         return ask(request, question, refusal=str(error))
     if execution.status_text:

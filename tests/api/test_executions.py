@@ -168,6 +168,18 @@ def test_a_disabled_rule_is_not_started(admin: ApiClient):
     assert error_of(admin.post(PATH, {"policy_id": rule.pk})) == expected
 
 
+@pytest.mark.parametrize(("asked", "verify"), [({"verify": True}, True), ({"verify": None}, False), ({}, False)])
+def test_a_run_can_be_told_to_verify_the_targets(admin: ApiClient, asked: dict[str, Any], verify: bool):
+    started = id_of(admin.post(PATH, {"policy_id": make_rule().pk, **asked}))
+    assert Execution.objects.get().verify is verify
+    assert admin.get(f"{PATH}/{started}").json()["verify"] is verify
+
+
+def test_whether_to_verify_is_yes_or_no(admin: ApiClient):
+    assert error_of(admin.post(PATH, {"policy_id": make_rule().pk, "verify": "perhaps"}))[:2] == (400, "BAD_REQUEST")
+    assert not Execution.objects.exists()
+
+
 @pytest.mark.parametrize(
     "body", [{}, {"policy_id": None}, {"policy_id": "x"}, {"policy_id": 10**30}, {"policy_id": []}]
 )

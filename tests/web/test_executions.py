@@ -72,6 +72,18 @@ def test_finished_execution_is_quiet_and_offers_to_run_again(administrator):
     assert "/stop/" not in body
 
 
+@pytest.mark.parametrize("verify", [True, False])
+def test_run_again_offers_what_the_run_before_was_told(verify, administrator):
+    execution = make_execution(status=Status.SUCCEEDED, verify=verify)
+    url = f"/executions/{execution.pk}/again/"
+
+    box = administrator.get(url).content.decode().partition('name="verify"')[2].partition(">")[0]
+    assert ("checked" in box) is verify
+
+    administrator.post(url, {"verify": "on"} if verify else {})
+    assert Execution.objects.exclude(pk=execution.pk).get().verify is verify
+
+
 def test_execution_of_a_deleted_rule_can_be_read_but_not_repeated(administrator):
     execution = make_execution(rule_name="gone", status=Status.FAILED, tasks_failed=1, tasks_total=1)
     Execution.objects.filter(pk=execution.pk).update(rule=None)

@@ -91,6 +91,20 @@ def test_replicate_asks_then_starts_and_leads_to_the_execution(administrator, al
     assert execution.requested_by == alice
 
 
+@pytest.mark.parametrize(("ticked", "verify"), [({"verify": "on"}, True), ({}, False)])
+def test_replicate_offers_to_verify_the_destination(ticked, verify, administrator):
+    rule = make_rule()
+    url = f"/replications/{rule.pk}/replicate/"
+
+    body = administrator.get(url).content.decode()
+    assert 'aria-describedby="id_verify_helptext"' in body
+    assert "within 24 hours is believed" in body
+
+    response = administrator.post(url, ticked, follow=True)
+    assert rule.executions.get().verify is verify
+    assert ("Every tag at the destination" in text_of(response)) is verify
+
+
 def test_a_deactivated_rule_does_not_run(administrator):
     rule = make_rule(enabled=False)
 

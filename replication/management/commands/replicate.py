@@ -18,15 +18,18 @@ class Command(BaseCommand):
     help = "Run a replication rule now and wait for its end; exits with 1 when it does not succeed."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Take the rule's name."""
+        """Take the rule's name and how to run it."""
         parser.add_argument("rule", help="the rule's name")
+        parser.add_argument(
+            "--verify", action="store_true", help="ask the targets for every tag, whatever is remembered of them"
+        )
         parser.add_argument("--no-wait", action="store_true", help="start it and return at once")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Start, wait, and say how it ended."""
         try:
             rule = Rule.objects.get(name=options["rule"])
-            execution = start_execution(rule, trigger=Trigger.MANUAL)
+            execution = start_execution(rule, trigger=Trigger.MANUAL, verify=options["verify"])
         except Rule.DoesNotExist as error:
             names = ", ".join(Rule.objects.values_list("name", flat=True)[:20]) or "none"
             raise CommandError(f"There is no rule named {options['rule']}. Rules: {names}.") from error
