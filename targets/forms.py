@@ -38,7 +38,8 @@ class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]  # no type argume
         label=_("Access secret"),
         required=False,
         strip=False,
-        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        # What was typed comes back with the errors of other fields; a stored one is no value of this field.
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}, render_value=True),
     )
     max_connections = LimitField(
         label=_("Connections at most"), help_text=_("Of all workers together. Empty: no limit.")

@@ -41,7 +41,7 @@ def save_endpoint(endpoint: Endpoint, *, secret: str | None) -> Endpoint:
     `secret` None leaves the stored one, "" clears it. A changed URL without a new secret clears it too, so that nobody
     can have a password sent to a host of their own. Raises ValidationError by field.
     """
-    _validate(endpoint)
+    validate_endpoint(endpoint)
     before = Endpoint.objects.filter(pk=endpoint.pk).first()
     if secret is not None:
         endpoint.set_secret(secret)
@@ -56,7 +56,7 @@ def save_endpoint(endpoint: Endpoint, *, secret: str | None) -> Endpoint:
     return endpoint
 
 
-def _validate(endpoint: Endpoint) -> None:
+def validate_endpoint(endpoint: Endpoint) -> None:
     """Normalise the fields in place and refuse what cannot work. Raises ValidationError by field."""
     errors: dict[str, str] = {}
     endpoint.name = endpoint.name.strip()

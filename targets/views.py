@@ -26,7 +26,14 @@ from registry import CheckStep
 from targets.capabilities import capability_texts
 from targets.forms import EndpointForm
 from targets.models import Endpoint
-from targets.services import EndpointInUse, check_endpoint, delete_endpoint, save_endpoint, try_connection
+from targets.services import (
+    EndpointInUse,
+    check_endpoint,
+    delete_endpoint,
+    save_endpoint,
+    try_connection,
+    validate_endpoint,
+)
 
 View = Callable[..., HttpResponseBase]
 COLUMNS = {"name": "name", "url": "url", "kind": "kind", "verify": "verify_tls", "created": "created_at"}
@@ -72,9 +79,12 @@ def endpoint_edit(request: HttpRequest, pk: int | None = None) -> HttpResponseBa
     form = EndpointForm(request.POST or None, instance=endpoint)
     form.fields["name"].required = "test" not in request.POST
     steps: Sequence[CheckStep] | None = None
-    if request.method == "POST" and form.is_valid():
+    if request.method == "POST":
+        is_valid = form.is_valid()
         if "test" in request.POST:
-            steps = _try(form)
+            steps = _try(form) if is_valid else None
+        elif not is_valid:
+            _show_all_errors(form)
         elif _save(request, form):
             return redirect_to(request, reverse("targets:list"))
     return render_page(
@@ -90,6 +100,14 @@ def endpoint_edit(request: HttpRequest, pk: int | None = None) -> HttpResponseBa
         parts={STEP_RESULT: "targets/test_result.html"},
         status=422 if form.errors else 200,
     )
+
+
+def _show_all_errors(form: EndpointForm) -> None:
+    """Add what else is wrong, so that it need not be corrected in two rounds."""
+    try:
+        validate_endpoint(form.instance)
+    except ValidationError as error:
+        show_errors(form, error)
 
 
 def _try(form: EndpointForm) -> list[CheckStep]:

@@ -16,8 +16,24 @@ from replication.forms.rule import RuleForm
 from replication.models import Rule, Trigger
 from replication.plan import TargetSpec
 from replication.services import save_rule
+from replication.services.validation import validate_rule
 from targets.models import Endpoint
 
+PLAIN_FIELDS = {
+    "name",
+    "description",
+    "project",
+    "source",
+    "trigger",
+    "cron",
+    "override",
+    "copy_by_chunk",
+    "referrers",
+    "enabled",
+    "platforms",
+    "kilobits_per_second",
+    "bandwidth_windows",
+}
 TARGET_KEYS = ("targets", "namespace", "flatten_level")
 
 
@@ -53,31 +69,9 @@ class RuleEditor:
 
     def save(self, *, by: User) -> bool:
         """Store the rule, or keep what is wrong with it for the page to show."""
+        self._fill()
         values = self.form.cleaned_data
-        for name in (
-            "name",
-            "description",
-            "project",
-            "source",
-            "trigger",
-            "cron",
-            "override",
-            "copy_by_chunk",
-            "referrers",
-            "enabled",
-            "platforms",
-            "kilobits_per_second",
-            "bandwidth_windows",
-        ):
-            setattr(self.rule, name, values[name])
-        self.rule.time_zone = values["time_zone"] or "UTC"
         is_event_based = values["trigger"] == Trigger.EVENT_BASED
-        # Fields that the page hides for this trigger or mode do not count.
-        self.rule.deletion = values["deletion"] and is_event_based
-        self.rule.single_active = values["single_active"] and not is_event_based
-        self.rule.platform_mode = values["platform_mode"] if values["platforms"] else ""
-        if values["mode"] == Mode.PULL:
-            self.rule.project = None
         try:
             save_rule(
                 self.rule,
@@ -90,6 +84,35 @@ class RuleEditor:
             self._show(error)
             return False
         return True
+
+    def show_all_errors(self) -> None:
+        """Add to the errors of single fields what else is wrong, so that it need not be corrected in two rounds."""
+        if self.form.cleaned_data.get("source") is None:
+            return
+        self._fill()
+        try:
+            validate_rule(self.rule, filters=self.filter_specs(), targets=self.target_specs())
+        except ValidationError as error:
+            self._show(error)
+
+    def hush(self) -> None:
+        """Leave errors unsaid while the form is still being filled in."""
+        for form in (self.form, *self.filters, *self.targets):
+            form.errors.clear()
+
+    def _fill(self) -> None:
+        """Bring what was typed into the rule, as far as it can be read."""
+        values = self.form.cleaned_data
+        for name in PLAIN_FIELDS & values.keys():
+            setattr(self.rule, name, values[name])
+        self.rule.time_zone = values.get("time_zone") or "UTC"
+        is_event_based = values.get("trigger") == Trigger.EVENT_BASED
+        # Fields that the page hides for this trigger or mode do not count.
+        self.rule.deletion = values["deletion"] and is_event_based
+        self.rule.single_active = values["single_active"] and not is_event_based
+        self.rule.platform_mode = values.get("platform_mode", "") if values.get("platforms") else ""
+        if values.get("mode") == Mode.PULL:
+            self.rule.project = None
 
     def filter_specs(self) -> list[FilterSpec]:
         """Return the filters that say something."""
@@ -115,7 +138,7 @@ class RuleEditor:
         by_field = dict(error.error_dict) if hasattr(error, "error_dict") else {}
         self.filter_errors = [text for item in by_field.pop("filters", []) for text in item.messages]
         self.target_errors = [text for key in TARGET_KEYS for item in by_field.pop(key, []) for text in item.messages]
-        if self.target_errors and self.form.cleaned_data["mode"] == Mode.PULL and not Endpoint.objects.local():
+        if self.target_errors and self.form.cleaned_data.get("mode") == Mode.PULL and not Endpoint.objects.local():
             self.target_errors = [_("There is no local registry yet to copy into.")]
         if by_field:
             show_errors(self.form, ValidationError(by_field), names={"kilobits_per_second": "bandwidth"})

@@ -82,16 +82,21 @@ def _edit(request: HttpRequest, rule: Rule, *, prototype: Rule | None, title: st
     editor = RuleEditor(rule, typed=typed, prototype=prototype)
     if typed is None:
         editor.suggest(project=_project(request))
-    elif not wish and editor.is_valid() and editor.save(by=signed_in(request)):
+    elif not wish and not editor.is_valid():
+        editor.show_all_errors()
+    elif not wish and editor.save(by=signed_in(request)):
         messages.success(request, _("Saved replication rule %(name)s.") % {"name": rule.name})
         _warn_of_opposite_rules(request, rule)
         return redirect_to(request, f"{reverse('replication:rules')}?rule={rule.pk}")
+    shown = preview(editor, request.POST.get("example", "")) if typed else None
+    if wish:
+        editor.hush()
     context = {
         "editor": editor,
         "form": editor.form,
         "title": title,
         "draft": bool(wish),
-        "preview": preview(editor, request.POST.get("example", "")) if typed else None,
+        "preview": shown,
         "back": _way_back(request, rule),
     }
     status = 422 if typed is not None and not wish else 200

@@ -131,6 +131,35 @@ def test_what_is_wrong_with_a_rule_is_said_where_it_is(change, place, administra
     assert not Rule.objects.exists()
 
 
+def test_all_that_is_wrong_is_said_at_once(administrator, target):
+    wrong = {"name": "Not Valid", "bandwidth": "0", "filters-0-value": "a[", "targets-0-namespace": "UPPER"}
+    wrong |= {"trigger": "scheduled", "cron": "* * *", "bandwidth_windows": "08:00-25:00 1", "platforms": "linux"}
+
+    response = administrator.post("/replications/new/", rule_values(**{"targets-0-endpoint": target.pk, **wrong}))
+
+    body = response.content.decode()
+    for field in ("name", "bandwidth", "cron", "bandwidth_windows", "platforms"):
+        assert f'id="id_{field}_error"' in body
+    assert 'href="#filters"' in body
+    assert 'href="#targets"' in body
+    assert not Rule.objects.exists()
+
+
+def test_nothing_is_called_wrong_while_rows_are_added(administrator):
+    values = rule_values(draft="add-filters", name="", bandwidth="0")
+
+    body = administrator.post("/replications/new/", values, **asks_for("rule-form")).content.decode()
+
+    assert "aria-invalid" not in body
+    assert "_error" not in body
+
+
+def test_help_of_choices_is_tied_to_them(administrator):
+    body = administrator.get("/replications/new/").content.decode()
+
+    assert '<fieldset aria-describedby="id_platform_mode_helptext"><legend>Multi-platform images become' in body
+
+
 def test_a_rule_whose_target_is_its_source_is_refused(administrator, target):
     local = make_local_endpoint()
 
