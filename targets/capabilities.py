@@ -47,9 +47,28 @@ def _sparse_index(value: Any) -> str:
     return _("It refuses an index of which only some platforms are there.")
 
 
+def _referrers_api(value: Any) -> str:
+    if value:
+        return _("It lists by itself what refers to an image, such as signatures.")
+    return _("It does not list what refers to an image: that is kept under a tag.")
+
+
+def _acknowledges_subject(value: Any) -> str:
+    if value:
+        return _("It takes note of what a pushed signature refers to.")
+    return _("It takes no note of what a pushed signature refers to: a tag has to say so.")
+
+
+def _sends_links(value: Any) -> str:
+    return _("It says where a list goes on.")
+
+
 _WORDS: dict[str, Callable[[Any], str]] = {
     "tag_delete": _tag_delete,
     "head_names_digest": _head_names_digest,
     "chunk_limit_bytes": _chunk_limit,
     "sparse_index": _sparse_index,
+    "referrers_api": _referrers_api,
+    "acknowledges_subject": _acknowledges_subject,
+    "sends_links": _sends_links,
 }

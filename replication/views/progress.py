@@ -23,9 +23,11 @@ class ProgressReport:
 
 
 def report_progress(row: Execution | Task, *, now: datetime) -> ProgressReport:
-    """Return the progress, for example "18 / 29 · 393 MiB of 640 MiB · 12 MiB/s · about 40 s left"."""
+    """Return the progress: "18 / 29 artifacts · 1 failed · 393 MiB of 640 MiB · 12 MiB/s · about 40 s left"."""
     value, maximum = _bar(row)
     parts = [_("%(done)d / %(total)d artifacts") % {"done": row.transfers_finished, "total": row.transfers_total}]
+    if row.transfers_failed:
+        parts.append(_("%(count)d failed") % {"count": row.transfers_failed})
     if row.bytes_total:
         sizes = {"done": format_size(row.bytes_done), "total": format_size(row.bytes_total)}
         parts.append(_("%(done)s of %(total)s") % sizes)

@@ -37,6 +37,12 @@ def test_progress_tells_artifacts_bytes_rate_and_time_left():
     assert (report.value, report.maximum) == (400 * MIB, 640 * MIB)
 
 
+def test_progress_tells_how_many_failed():
+    execution = Execution(status=Status.RUNNING, transfers_total=9, transfers_succeeded=5, transfers_failed=2)
+
+    assert report_progress(execution, now=timezone.now()).text == "7 / 9 artifacts · 2 failed"
+
+
 def test_no_time_left_is_told_before_everything_is_listed():
     now = timezone.now()
     execution = Execution(

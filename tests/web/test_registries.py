@@ -131,6 +131,36 @@ def test_stored_secret_is_never_sent_to_the_browser(administrator):
     assert b"do-not-show-me" not in administrator.get(f"/registries/{endpoint.pk}/edit/").content
 
 
+def test_typed_secret_comes_back_with_the_errors_of_other_fields(administrator):
+    endpoint = make_endpoint(access_key="sync", secret="do-not-show-me")
+    typed = form_values(access_key="sync", secret="typed-just-now", max_connections="0")
+
+    response = administrator.post(f"/registries/{endpoint.pk}/edit/", typed)
+
+    assert response.status_code == 422
+    assert b'value="typed-just-now"' in response.content
+    assert b"do-not-show-me" not in response.content
+
+
+def test_all_that_is_wrong_is_said_at_once(administrator):
+    typed = form_values(name="mirror", url="ftp://mirror", max_connections="0", ca_certificate="none")
+
+    body = administrator.post("/registries/new/", typed).content.decode()
+
+    for field in ("url", "max_connections", "ca_certificate"):
+        assert f'id="id_{field}_error"' in body
+
+
+def test_what_was_learned_is_told_in_words(administrator):
+    learned = {"acknowledges_subject": False, "referrers_api": False, "sends_links": True}
+    endpoint = make_endpoint(capabilities=learned)
+
+    text = text_of(administrator.get(f"/registries/{endpoint.pk}/edit/"))
+
+    assert "It takes no note of what a pushed signature refers to" in text
+    assert not any(name in text for name in learned)
+
+
 def test_empty_secret_keeps_the_stored_one(administrator):
     endpoint = make_endpoint(name="mirror", url=NOWHERE, access_key="sync", secret="kept")
 
