@@ -84,8 +84,15 @@ document.addEventListener("htmx:afterSettle", (event) => {
   if (event.detail.target === dialog) focusFirst(dialog);
   if (event.detail.target.hasAttribute("data-show")) event.detail.target.scrollIntoView({ block: "nearest" });
   scrollToEnd(followed.filter((log) => log.isConnected));
+  keepFocusNear(event.detail.requestConfig?.elt);
   announceChanges();
 });
+
+// The button of a row that was removed went with it: the one that adds rows is the nearest.
+function keepFocusNear(pressed) {
+  const rows = /^remove-([a-z]+)-/.exec(pressed?.id || "");
+  if (rows && document.activeElement === document.body) byId(`add-${rows[1]}`)?.focus();
+}
 
 function focusFirst(dialog) {
   const wanted = ["[autofocus]", "input:not([type=hidden]), select, textarea", ".form-actions a, button"];

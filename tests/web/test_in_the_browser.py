@@ -119,6 +119,11 @@ def test_rule_form_grows_a_row_and_previews_while_typing(page):
     page.get_by_role("button", name="Add a filter").click()
     expect(page.locator(".row-filter")).to_have_count(3)
     expect(page.get_by_label("Name", exact=True)).to_have_value("half-typed")
+    expect(page.get_by_role("button", name="Add a filter")).to_be_focused()
+
+    page.get_by_role("button", name="Remove this filter 3").click()
+    expect(page.locator(".row-filter")).to_have_count(2)
+    expect(page.get_by_role("button", name="Add a filter")).to_be_focused()
 
     page.get_by_label("Namespace").fill("copies")
     expect(page.locator("#rule-preview")).to_contain_text("copies/b/c/img")
