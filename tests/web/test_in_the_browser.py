@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from replication.models import Execution, Status
-from tests.factories import PASSWORD, make_admin, make_execution, make_local_endpoint, make_rule
+from replication.models import Execution, Rule, Status
+from tests.factories import PASSWORD, make_admin, make_endpoint, make_execution, make_local_endpoint, make_rule
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -130,6 +130,29 @@ def test_rule_form_grows_a_row_and_previews_while_typing(page):
     page.get_by_label("Scheduled").check()
     page.get_by_label("Cron String").fill("0 15 4 * * *")
     expect(page.locator("#rule-preview")).to_contain_text("12:15:00")
+
+
+def test_enter_saves_a_rule_instead_of_pressing_the_first_button(page):
+    make_local_endpoint()
+    target = make_endpoint(name="mirror")
+    page.goto("/replications/new/")
+
+    page.get_by_label("Destination registry").select_option(str(target.pk))
+    page.get_by_label("Name", exact=True).fill("by-keyboard")
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_text("Saved replication rule by-keyboard.")).to_be_visible()
+    assert Rule.objects.get().name == "by-keyboard"
+
+
+def test_enter_saves_an_endpoint_instead_of_testing_it(page):
+    page.goto("/registries/")
+    page.get_by_role("link", name="New Endpoint").click()
+    page.get_by_label("Endpoint URL").fill("http://127.0.0.1:1")
+    page.get_by_label("Name", exact=True).fill("mirror")
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_text("mirror is saved, but does not work yet")).to_be_visible()
 
 
 def test_times_are_in_the_zone_of_the_browser(page):
