@@ -1,7 +1,6 @@
 """Kept in Redis for all workers: upload sessions that were begun, and manifests that were read."""
 
 import base64
-import binascii
 import logging
 import zlib
 from collections.abc import Callable
@@ -69,7 +68,7 @@ class ManifestShelf:
                 if is_content_of(digest, content)
                 else None
             )
-        except (RegistryError, zlib.error, binascii.Error) as error:
+        except (RegistryError, zlib.error, ValueError) as error:
             logger.warning("shelf.unreadable_manifest digest=%s error=%s", digest, error)
             return None
 

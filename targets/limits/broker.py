@@ -30,6 +30,7 @@ class Broker:
             socket_timeout=TIMEOUT_SECONDS,
             socket_connect_timeout=TIMEOUT_SECONDS,
             decode_responses=True,
+            encoding_errors="replace",  # what is no text was not written by us: it is refused where it is looked at
             retry=Retry(NoBackoff(), 1),
         )
         self._clock = clock
