@@ -155,7 +155,7 @@ def test_another_manifest_than_was_asked_for_is_refused(manifests, client):
         lambda kept: kept[:-20] + b"!!!!" + kept[-16:],
         lambda kept: kept.partition(b" ")[0] + b" bm90IHppcHBlZA==",
         lambda kept: kept.partition(b" ")[0] + " höher".encode(),
-        lambda kept: b"\xff\xfe" + kept,
+        lambda kept: kept + b"\xff\xfe",
     ],
     ids=["empty", "no content", "cut", "no base64", "not packed", "not ASCII", "no text"],
 )
