@@ -56,7 +56,8 @@ class BlobMover:
         self.moved = Moved()
 
     def move_all(self, blobs: list[Descriptor]) -> None:
-        """Put all blobs there. The first failure stops the others and is raised."""
+        """Put all blobs there, each once. The first failure stops the others and is raised."""
+        blobs = list({blob.digest: blob for blob in blobs}.values())
         found = self._claim(blobs)
         left = [blob for blob in blobs if not self._is_known_there(blob, found[blob.digest])]
         # What others are putting comes last: whoever waits holds no claim that has not begun.
@@ -66,9 +67,23 @@ class BlobMover:
     def finish(self) -> None:
         """Tell of what landed, and give up what was claimed and did not."""
         self.tell_landed()
-        if self._claimed:
-            self._target.memory.release(self._claimed)
-            self._claimed = set()
+        self._release()
+
+    def doubt(self) -> None:
+        """Believe nothing of the repository, nor of what was put there and not told of: it may have to be put once more.
+
+        Claims that were kept until it is told of would have us wait for ourselves.
+        """
+        with self._lock:
+            self._landed = set()
+        self._release()
+        self._target.memory.forget(self._target.repository)
+
+    def _release(self) -> None:
+        with self._lock:
+            claimed, self._claimed = self._claimed, set()
+        if claimed:
+            self._target.memory.release(claimed)
 
     def _claim(self, blobs: Sequence[Descriptor]) -> Mapping[str, Found]:
         found = self._target.memory.claim(self._target.repository, [blob.digest for blob in blobs])

@@ -131,7 +131,7 @@ class Lane:
 
         Replicated registries know a new blob only after a while (ACR), others lost one that they had.
         """
-        self._target.memory.forget(self._target.repository)
+        self._mover.doubt()
         if is_certain:
             self._teller.tell(Note("warning", f"{error.message}; looking for the missing blobs and trying once more"))
             self._pause(_REPAIR_PAUSE_SECONDS)
@@ -143,6 +143,7 @@ class Lane:
                 missing += found.blobs
                 self._mover.move_all(list(found.blobs))
                 self._target.client.put_manifest(self._target.repository, child.digest, found)
+                self._mover.tell_landed(child.digest)  # its siblings have blobs in common with it
         return bool(missing)
 
     def _pause(self, seconds: float) -> None:
