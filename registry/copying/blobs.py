@@ -70,7 +70,7 @@ class BlobMover:
         self._release()
 
     def doubt(self) -> None:
-        """Believe nothing of the repository, nor of what was put there and not told of: it may have to be put once more.
+        """Believe nothing of the repository, nor of what was put and not told of: it may have to be put once more.
 
         Claims that were kept until it is told of would have us wait for ourselves.
         """
@@ -174,7 +174,8 @@ class BlobMover:
             chunk_bytes=self._options.chunk_bytes,
             shelf=self._target.shelf,
         )
-        meter.flush()
+        if not is_mounted:
+            meter.complete(blob.size_bytes)
         self._finish(blob, is_mounted=is_mounted)
 
     def _finish(self, blob: Descriptor, *, is_mounted: bool) -> None:

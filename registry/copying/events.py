@@ -167,6 +167,10 @@ class BlobMeter:
             self._teller.tell(BlobResumed(self._digest, offset - self._told))
         self._told = offset
 
+    def complete(self, size_bytes: int) -> None:
+        """The blob is there; what was not sent of it somebody else had brought."""
+        self.restart(size_bytes)
+
     def advance(self, size_bytes: int) -> None:
         """So many more bytes are on their way."""
         self._position += size_bytes

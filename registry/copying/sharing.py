@@ -191,6 +191,7 @@ class Reader:
         share = Share(on_read, self._rank)
         begin: Callable[[], None]
         if is_alone:
+            self.decline(blob.digest)
             # Where this target was given nothing yet, an earlier attempt brought it the beginning.
             followed = self._followed.get(blob.digest) or self._readings.source_of(blob).without_verification()
             reading = self._readings.alone(followed, blob, offset)

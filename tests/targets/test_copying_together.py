@@ -25,7 +25,7 @@ SMALL_DIGEST = digest_of(SMALL)
 class Worker:
     """One worker: connections and a memory of its own, the Valkey of all."""
 
-    def __init__(self, source, target, broker):
+    def __init__(self, source, target, broker) -> None:
         self._connections = [Connection(RegistrySettings(url=registry.url)) for registry in (source, target)]
         self.memory = SharedMemory(NAME, broker)
 

@@ -1,4 +1,4 @@
-"""What workers tell each other of a registry's content, on a real Valkey. Each memory stands for a worker of its own."""
+"""What workers tell each other of a registry, on a real Valkey. Each memory stands for a worker of its own."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -168,7 +168,7 @@ def test_everything_is_forgotten_after_its_time(memory, client, settings):
     memory.claim("app", [A, B])
     memory.landed("app", [A], [C])
 
-    seconds_left = {key.removeprefix(f"{NAME}:"): client.ttl(key) for key in client.keys()}
+    seconds_left = {key.removeprefix(f"{NAME}:"): client.ttl(key) for key in client.scan_iter()}
 
     limits = {"has:new": KEEP_SECONDS, "has:app": KEEP_SECONDS, f"where:{A}": HINT_SECONDS, f"flight:{B}": 20}
     assert seconds_left.keys() == limits.keys()
