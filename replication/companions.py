@@ -78,10 +78,9 @@ def compare(
     in_step = tags_in_step(source, Comparison(view, found), memories)
     look = _Look(family, in_step, carried, lists=lists if is_whole else None)
     look.at_what_is_in_step()
-    strangers: dict[int, frozenset[str]] = {}
     if not is_whole:
         look.at_named(lists, targets)
-        strangers = {key: _strangers(view, objects, known[key], targets[key]) for key in in_step}
+    strangers = {key: _strangers(view, objects, known[key], targets[key]) for key in in_step if not is_whole}
     tags_seen = lists if is_whole and len(lists) <= TAGS_AT_MOST else None
     return Comparison(view, found, in_step, ReferrerNews(tags_seen, look.changed(), look.seen, strangers))
 
