@@ -1,4 +1,4 @@
-"""The registry client: the OCI distribution protocol on urllib3 pools, without any framework.
+"""The registry client: the OCI distribution protocol over sockets of our own, without any framework.
 
 A ``Connection`` lives long and is shared; a ``RegistryClient`` is made for a piece of work; ``copy_artifact`` moves an
 artifact between two of them; ``check_connection`` tells what works. ``registry.testkit`` is a registry for tests.

@@ -1,4 +1,4 @@
-"""The long-lived side of talking to one registry: pools, TLS, challenge, tokens, and what was learned about it."""
+"""The long-lived side of talking to one registry: sockets, TLS, challenge, tokens, and what was learned about it."""
 
 import os
 import ssl
@@ -6,16 +6,15 @@ import threading
 import weakref
 from dataclasses import dataclass, field
 
-import urllib3
-
 from registry.authentication import Authenticator, Credentials
+from registry.errors import ProtocolError
 from registry.gate import Gate, Lane, OpenGate
 from registry.locks import PROCESS_LOCKS, Locks
-from registry.pools import Timeouts, make_pools, make_tls_context
 from registry.reference import canonical_registry_url, hub_repository, is_docker_hub, normalise_registry_url
 from registry.tally import Tally
 from registry.tokens import TokenRequester
 from registry.transport import Answer, Request, perform
+from registry.wire import Proxy, Timeouts, Way, Wire, make_tls_context
 
 __all__ = ["Connection", "Denial", "Learned", "RegistrySettings", "Tally", "Timeouts"]
 
@@ -70,7 +69,7 @@ class Learned:
 
 
 class Connection:
-    """Pools and memory for one registry. Make one, keep it, share it between threads.
+    """Sockets and memory for one registry. Make one, keep it, share it between threads.
 
     Raise ValueError when the address is none, TlsError when the CA certificate is unreadable.
     """
@@ -85,8 +84,8 @@ class Connection:
         """For changes that need reading first; whoever has several processes puts others here."""
         self._is_hub = is_docker_hub(self.base_url)
         self._tls_context: ssl.SSLContext | None = None
-        self._pools: urllib3.PoolManager | None = None
-        self._pools_lock = threading.Lock()
+        self._wire: Wire | None = None
+        self._wire_lock = threading.Lock()
         credentials = Credentials(settings.username, settings.password)
         requester = TokenRequester(
             username=settings.username,
@@ -112,7 +111,7 @@ class Connection:
         whole = Request(
             request.method, request.url, request.attempt, headers, request.body, stays_on_host=request.stays_on_host
         )
-        answer = perform(self._living_pools(), whole, tally=tally)
+        answer = perform(self._living_wire(), whole, tally=tally)
         answer.registry_name = self.settings.name
         return answer
 
@@ -136,28 +135,32 @@ class Connection:
 
     def close(self) -> None:
         """Close the idle sockets; the next request opens new ones."""
-        pools, self._pools = self._pools, None
-        if pools is not None:
-            pools.clear()
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            wire.close()
 
     def forget_sockets(self) -> None:
         """In a forked child: leave the parent's sockets and locks alone and make our own."""
-        self._pools = None
-        self._pools_lock = threading.Lock()
+        self._wire = None
+        self._wire_lock = threading.Lock()
         self.authenticator.reset_locks()
 
-    def _living_pools(self) -> urllib3.PoolManager:
-        pools = self._pools
-        if pools is not None:
-            return pools
-        with self._pools_lock:
-            if self._pools is None:
-                self._pools = make_pools(
-                    tls_context=self.tls_context,
-                    timeouts=self.settings.timeouts,
-                    proxy_url=self.settings.proxy_url,
-                )
-            return self._pools
+    def _living_wire(self) -> Wire:
+        wire = self._wire
+        if wire is not None:
+            return wire
+        with self._wire_lock:
+            if self._wire is None:
+                self._wire = Wire(Way(self.tls_context, self.settings.timeouts, self._proxy()))
+            return self._wire
+
+    def _proxy(self) -> Proxy | None:
+        if not self.settings.proxy_url:
+            return None
+        try:
+            return Proxy.parse(self.settings.proxy_url)
+        except ValueError as error:
+            raise ProtocolError("The proxy's URL is not valid") from error
 
 
 def _go_on() -> None:

@@ -1,18 +1,16 @@
 """One HTTP exchange: sending, following redirects, and naming what broke.
 
-Redirects are followed here and not by urllib3, because credentials must stay with the registry (OCI
+Redirects are followed here, where it is known that credentials must stay with the registry (OCI
 distribution-spec: clients MUST NOT forward Authorization over host boundaries; S3 and Azure refuse two kinds of
 authorisation) and because a registry must not send us just anywhere (``registry.guards``).
 """
 
+import http.client
 import socket
 import ssl
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-
-import urllib3
-from urllib3 import exceptions
-from urllib3.response import BaseHTTPResponse
 
 from registry.errors import (
     DnsError,
@@ -28,6 +26,7 @@ from registry.guards import is_same_host, is_same_origin, resolve_location
 from registry.redaction import redact_text
 from registry.refusals import Refusal
 from registry.tally import Tally
+from registry.wire import ProxyError, Reply, Wire
 
 Body = bytes | Callable[[], Iterable[bytes]] | None
 """What is sent: bytes, or something that opens the bytes anew each time they have to be sent."""
@@ -36,6 +35,7 @@ REDIRECT_LIMIT = 5
 ERROR_BODY_BYTES = 64 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
+_BROKEN = (OSError, http.client.HTTPException, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,13 @@ class Request:
 class Answer:
     """What came back. Read it or ``close()`` it, so that its connection can serve again."""
 
-    def __init__(self, request: Request, response: BaseHTTPResponse, tally: Tally | None = None) -> None:
+    def __init__(self, request: Request, reply: Reply, tally: Tally | None = None) -> None:
         self.request = request
         self.url = request.url
-        self.status = response.status
-        self.headers = response.headers
+        self.status = reply.status
+        self.headers = reply.headers
         self.registry_name = ""
-        self._response = response
+        self._reply = reply
         self._tally = tally
         self._permit: Permit = OPEN_PERMIT
 
@@ -84,13 +84,13 @@ class Answer:
         if permit.block_bytes is not None:
             block_bytes = min(block_bytes, permit.block_bytes)
         try:
-            while piece := self._response.read1(block_bytes, decode_content=is_decoded):
+            for piece in self._reply.pieces(block_bytes, is_decoded=is_decoded):
                 if permit.block_bytes is not None:
                     permit.await_bytes(len(piece))
                 if self._tally is not None:
                     self._tally.count_received(len(piece))
                 yield piece
-        except (exceptions.HTTPError, OSError) as error:
+        except _BROKEN as error:
             raise network_error(self.request.attempt, error) from error
 
     def refusal(self) -> Refusal:
@@ -105,28 +105,22 @@ class Answer:
             pass  # a half-read reason must not hide the status
         self.close()
         said = bytes(body[:ERROR_BODY_BYTES])
-        return Refusal(self.request.attempt, self.status, dict(self.headers), said, self.registry_name)
+        return Refusal(self.request.attempt, self.status, self.headers, said, self.registry_name)
 
     def discard(self) -> None:
         """Read away a short body so that the connection can be kept."""
-        if self._response.length_remaining == 0:
+        if self._reply.is_complete:
             self.close()
         else:
             self.refusal()
 
     def interrupt(self) -> None:
         """Wake a thread that waits for this body; safe to call from any thread."""
-        try:
-            self._response.shutdown()
-        except (ValueError, RuntimeError, OSError):
-            return  # already closed
+        self._reply.interrupt()
 
     def close(self) -> None:
         """Give the connection back when the body was read to its end, drop it otherwise."""
-        if self._response.closed or self._response.length_remaining == 0:
-            self._response.drain_conn()
-        else:
-            self._response.close()
+        self._reply.release()
         self._permit.leave()
 
     def _decoded(self, limit_bytes: int) -> Iterator[bytes]:
@@ -138,10 +132,10 @@ class Answer:
                 return
 
 
-def perform(pools: urllib3.PoolManager, request: Request, *, tally: Tally | None = None) -> Answer:
+def perform(wire: Wire, request: Request, *, tally: Tally | None = None) -> Answer:
     """Send the request, follow its redirects, and return the final answer of whatever status."""
     for _ in range(REDIRECT_LIMIT + 1):
-        answer = _send_once(pools, request, tally)
+        answer = _send_once(wire, request, tally)
         if answer.status not in _REDIRECTS or "Location" not in answer.headers:
             return answer
         target = resolve_location(answer.headers["Location"], origin=request.url, attempt=request.attempt)
@@ -166,52 +160,38 @@ def _redirected(request: Request, target: str) -> Request:
     return replace(request, url=target, headers=headers)
 
 
-def _send_once(pools: urllib3.PoolManager, request: Request, tally: Tally | None) -> Answer:
+def _send_once(wire: Wire, request: Request, tally: Tally | None) -> Answer:
     if tally is not None:
         tally.count_request(request.method)
         if isinstance(request.body, bytes):  # whoever opens a body counts its bytes as they go
             tally.count_sent(len(request.body))
     body = request.body() if callable(request.body) else request.body
     try:
-        response = pools.urlopen(
-            request.method,
-            request.url,
-            body=body,
-            headers={"Accept-Encoding": "identity", **request.headers},
-            redirect=False,
-            retries=False,
-            preload_content=False,
-            decode_content=False,
-        )
-    except (exceptions.HTTPError, OSError, ValueError) as error:
+        reply = wire.send(request.method, request.url, {"Accept-Encoding": "identity", **request.headers}, body)
+    except (*_BROKEN, ValueError) as error:
         raise network_error(request.attempt, error) from error
-    return Answer(request, response, tally)
+    return Answer(request, reply, tally)
 
 
 def network_error(attempt: str, error: Exception) -> NetworkError | ProtocolError:
-    """Return what a urllib3 or socket exception means."""
-    if isinstance(error, exceptions.ProxyError):
-        inner = error.original_error if isinstance(error.original_error, Exception) else error
-        return network_error(f"{attempt} (through the proxy)", inner)
-    for cause in _causes(error):
-        known = _known_cause(attempt, cause)
-        if known is not None:
-            return known
-    if isinstance(error, (exceptions.LocationValueError, ValueError, exceptions.SSLError)):
-        return ProtocolError(f"{attempt}: {redact_text(str(error))}")
+    """Return what an exception of the wire means."""
+    if isinstance(error, ProxyError):
+        cause = error.__cause__
+        if isinstance(cause, Exception):
+            return network_error(f"{attempt} (through the proxy)", cause)
+        return NetworkError(f"{attempt}: {error}")
+    match error:
+        case socket.gaierror():
+            return DnsError(f"{attempt}: the host name could not be resolved")
+        case ConnectionRefusedError():
+            return RefusedError(f"{attempt}: the connection was refused")
+        case TimeoutError():
+            return NetworkTimeoutError(f"{attempt}: no answer within the time limit")
+        case ssl.SSLError():
+            return _tls_error(attempt, error)
+        case ValueError():
+            return ProtocolError(f"{attempt}: {redact_text(str(error))}")
     return NetworkError(f"{attempt}: the connection broke ({_reason(error)})")
-
-
-def _known_cause(attempt: str, cause: BaseException) -> NetworkError | None:
-    if isinstance(cause, (exceptions.NameResolutionError, socket.gaierror)):
-        return DnsError(f"{attempt}: the host name could not be resolved")
-    if isinstance(cause, ConnectionRefusedError):
-        return RefusedError(f"{attempt}: the connection was refused")
-    if isinstance(cause, exceptions.NewConnectionError):  # urllib3 files it under timeouts
-        return None
-    if isinstance(cause, (TimeoutError, exceptions.TimeoutError)):
-        return NetworkTimeoutError(f"{attempt}: no answer within the time limit")
-    return _tls_error(attempt, cause) if isinstance(cause, ssl.SSLError) else None
 
 
 def _tls_error(attempt: str, error: ssl.SSLError) -> NetworkError:
@@ -226,26 +206,12 @@ def _tls_error(attempt: str, error: ssl.SSLError) -> NetworkError:
     return TlsError(f"{attempt}: TLS failed ({reason or 'unknown reason'})")
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield the exception and what lies beneath it, whichever way urllib3 wrapped it."""
-    pending: list[object] = [error]
-    seen: set[int] = set()
-    while pending:
-        current = pending.pop(0)
-        if not isinstance(current, BaseException) or id(current) in seen:
-            continue
-        seen.add(id(current))
-        yield current
-        pending += [current.__cause__, current.__context__, *current.args, getattr(current, "reason", None)]
-
-
-def _reason(error: BaseException) -> str:
-    """Return a short name of what broke: "reset by peer", "closed early" …"""
-    for cause in _causes(error):
-        if isinstance(cause, ConnectionResetError):
+def _reason(error: Exception) -> str:
+    """Return a short name of what broke: "reset by the other side", "closed early" …"""
+    match error:
+        case ConnectionResetError():  # http.client.RemoteDisconnected, too
             return "reset by the other side"
-        if isinstance(cause, exceptions.IncompleteRead):
+        case http.client.IncompleteRead():
             return "closed before the end of the body"
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror
-    return type(error).__name__
+    strerror = getattr(error, "strerror", None)
+    return strerror or type(error).__name__

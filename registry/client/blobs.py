@@ -19,10 +19,10 @@ from registry.errors import (
 )
 from registry.guards import is_same_origin
 from registry.media import Descriptor
-from registry.pools import BLOCK_BYTES
 from registry.reference import validate_digest, validate_repository_name
 from registry.scopes import pull
 from registry.transport import Answer, Request
+from registry.wire import BLOCK_BYTES
 
 SMALL_BLOB_BYTES = 8 << 20
 _CHECKPOINT_BYTES = 16 << 20

@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 
 from registry.client.exchange import Exchange
 from registry.errors import NetworkError, RegistryError
-from registry.pools import BLOCK_BYTES
+from registry.wire import BLOCK_BYTES
 
 Opener = Callable[[int], Iterable[bytes]]
 """Gives the blob's bytes from an offset on, each time it is called."""

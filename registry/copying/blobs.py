@@ -19,7 +19,7 @@ from registry.copying.sharing import Reader
 from registry.copying.throttle import in_steps
 from registry.digests import is_content_of
 from registry.media import Descriptor
-from registry.pools import BLOCK_BYTES
+from registry.wire import BLOCK_BYTES
 
 _WATCH_SECONDS = 0.2
 _FEW_BLOBS = 4

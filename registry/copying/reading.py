@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from registry.client import BlobSource, StopFlag
 from registry.copying.halt import Halt
 from registry.errors import Stopped
-from registry.pools import BLOCK_BYTES
+from registry.wire import BLOCK_BYTES
 
 QUEUE_BYTES = 4 * BLOCK_BYTES
 

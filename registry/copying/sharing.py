@@ -19,7 +19,7 @@ from registry.copying.halt import Halt
 from registry.copying.order import CopySource
 from registry.copying.reading import Reading, Share
 from registry.media import Descriptor
-from registry.pools import BLOCK_BYTES
+from registry.wire import BLOCK_BYTES
 
 _LOOK_SECONDS = 0.1
 

@@ -102,6 +102,11 @@ class MemoryRegistry(RegistryState):
         """Count the upload sessions that were neither committed nor cancelled."""
         return len(self.store.uploads)
 
+    @property
+    def connections_taken(self) -> int:
+        """Count the connections since the start."""
+        return self._server.connections_taken if self._server else 0
+
     def requests_for(self, method: str, path_part: str = "") -> list[Request]:
         """Give the recorded requests of one method whose path has `path_part` in it."""
         return [entry for entry in self.requests if entry.method == method and path_part in entry.path]

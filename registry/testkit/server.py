@@ -31,6 +31,7 @@ class RegistryServer(ThreadingHTTPServer):
     def __init__(self, state: RegistryState) -> None:
         self.state = state
         self._open: set[socket.socket] = set()
+        self.connections_taken = 0
         self._open_lock = threading.Lock()
         super().__init__(("127.0.0.1", state.port), RegistryHandler)
 
@@ -43,6 +44,7 @@ class RegistryServer(ThreadingHTTPServer):
             connection = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         with self._open_lock:
             self._open.add(connection)
+            self.connections_taken += 1
         return connection, address
 
     def shutdown_request(self, request: Any) -> None:

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 from harborsync.lib.timetable import Timetable
 from registry import PausedError
-from registry.pools import BLOCK_BYTES
 from registry.ratelimits import Pause
+from registry.wire import BLOCK_BYTES
 from targets.limits.ledger import Ledger
 
 # So long a thread may sleep for work that cannot go on; what takes longer goes back to its row.

@@ -3,7 +3,6 @@
 import os
 import pickle
 import socket
-import subprocess
 import threading
 
 import pytest
@@ -22,23 +21,6 @@ from registry import (
     TlsError,
 )
 from registry.testkit import Fault, MemoryRegistry, known_faults
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    """Make a self-signed certificate for 127.0.0.1: paths of certificate and key."""
-    directory = tmp_path_factory.mktemp("certificate")
-    paths = directory / "certificate.pem", directory / "key.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
-            *("-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"),
-            *("-out", str(paths[0]), "-keyout", str(paths[1])),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return paths
 
 
 @pytest.fixture
@@ -227,7 +209,7 @@ def test_a_forked_child_opens_sockets_of_its_own(make_client, memory_registry):
 
     child = os.fork()
     if child == 0:  # no assertion here: the child must leave without pytest
-        os.write(writer, pickle.dumps((client.connection._pools is None, client.tags("team/app"))))
+        os.write(writer, pickle.dumps((client.connection._wire is None, client.tags("team/app"))))
         os._exit(0)
     os.waitpid(child, 0)
 
