@@ -2,7 +2,9 @@
 
 import base64
 import logging
+import threading
 import zlib
+from collections import OrderedDict
 from collections.abc import Callable
 
 from harborsync.lib import crypto
@@ -18,6 +20,8 @@ SESSION_SECONDS = 24 * 3600
 MANIFEST_SECONDS = 24 * 3600
 # What is larger is rare, and Redis holds all of it in memory.
 LARGEST_MANIFEST_BYTES = 256 << 10
+# What a worker reads while planning it mostly copies itself: that much it holds on to, a thousand manifests or more.
+RECENT_BYTES = 16 << 20
 
 
 class SessionShelf:
@@ -50,13 +54,32 @@ class SessionShelf:
 
 
 class ManifestShelf:
-    """Manifests by digest, whatever registry they came from: content is the same everywhere."""
+    """Manifests by digest, whatever registry they came from: content is the same everywhere.
+
+    One that was read or kept lately is at hand; a further round trip to Redis is for those of other workers.
+    """
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
+        self._recent = _Recent(RECENT_BYTES)
 
     def find(self, digest: str) -> Manifest | None:
-        """Return a manifest, verified, None without one. One round trip."""
+        """Return a manifest, verified, None without one. One round trip at most."""
+        manifest = self._recent.find(digest) or self._from_others(digest)
+        if manifest is not None:
+            self._recent.keep(manifest)
+        return manifest
+
+    def keep(self, manifest: Manifest) -> None:
+        """Keep a manifest. One round trip."""
+        if manifest.size_bytes > LARGEST_MANIFEST_BYTES:
+            return
+        self._recent.keep(manifest)
+        packed = base64.b64encode(zlib.compress(manifest.content, level=1)).decode("ascii")
+        kept = f"{manifest.media_type} {packed}"
+        self._broker.ask(lambda redis: redis.set(_manifest_key(manifest.digest), kept, ex=MANIFEST_SECONDS), None)
+
+    def _from_others(self, digest: str) -> Manifest | None:
         kept = self._broker.ask(lambda redis: redis.get(_manifest_key(digest)), None)
         if not kept:
             return None
@@ -72,13 +95,28 @@ class ManifestShelf:
             logger.warning("shelf.unreadable_manifest digest=%s error=%s", digest, error)
             return None
 
+
+class _Recent:
+    """The manifests that were in use last, up to so many bytes."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._lock = threading.Lock()
+        self._manifests: OrderedDict[str, Manifest] = OrderedDict()
+        self._bytes = 0
+
+    def find(self, digest: str) -> Manifest | None:
+        return self._manifests.get(digest)
+
     def keep(self, manifest: Manifest) -> None:
-        """Keep a manifest. One round trip."""
-        if manifest.size_bytes > LARGEST_MANIFEST_BYTES:
-            return
-        packed = base64.b64encode(zlib.compress(manifest.content, level=1)).decode("ascii")
-        kept = f"{manifest.media_type} {packed}"
-        self._broker.ask(lambda redis: redis.set(_manifest_key(manifest.digest), kept, ex=MANIFEST_SECONDS), None)
+        with self._lock:
+            if manifest.digest not in self._manifests:
+                self._bytes += manifest.size_bytes
+            self._manifests[manifest.digest] = manifest
+            self._manifests.move_to_end(manifest.digest)
+            while self._bytes > self._most_bytes:
+                _, oldest = self._manifests.popitem(last=False)
+                self._bytes -= oldest.size_bytes
 
 
 def _manifest_key(digest: str) -> str:

@@ -13,7 +13,14 @@ from registry.digests import digest_of
 from registry.testkit import build_image, build_index
 from targets.clients import sessions_of
 from targets.limits.broker import Broker
-from targets.shelves import LARGEST_MANIFEST_BYTES, MANIFEST_SECONDS, SESSION_SECONDS, ManifestShelf, SessionShelf
+from targets.shelves import (
+    LARGEST_MANIFEST_BYTES,
+    MANIFEST_SECONDS,
+    RECENT_BYTES,
+    SESSION_SECONDS,
+    ManifestShelf,
+    SessionShelf,
+)
 from tests.factories import make_endpoint
 
 NAME = "harborsync:content:1:test"
@@ -36,6 +43,12 @@ def sessions(broker):
 
 @pytest.fixture
 def manifests(broker):
+    return ManifestShelf(broker)
+
+
+@pytest.fixture
+def elsewhere(broker):
+    """The same shelf, seen by another worker."""
     return ManifestShelf(broker)
 
 
@@ -117,38 +130,38 @@ def test_registries_keep_their_sessions_apart(valkey_server, broker, settings):
 
 
 @pytest.mark.parametrize("docker", [False, True])
-def test_a_manifest_comes_back_byte_for_byte(manifests, client, docker):
+def test_a_manifest_comes_back_byte_for_byte(manifests, elsewhere, client, docker):
     manifest = make_manifest(docker=docker)
     manifests.keep(manifest)
 
-    found = manifests.find(manifest.digest)
+    found = elsewhere.find(manifest.digest)
 
     assert found == manifest
     assert (found.content, found.media_type, found.digest) == (manifest.content, manifest.media_type, manifest.digest)
     assert 0 < client.ttl(key_of(manifest)) <= MANIFEST_SECONDS
 
 
-def test_an_index_comes_back_with_its_children(manifests):
+def test_an_index_comes_back_with_its_children(manifests, elsewhere):
     children = [build_image([b"a"], platform=platform) for platform in ("linux/amd64", "linux/arm64")]
     built = build_index(children)
     index = Manifest.parse(built.content, content_type=built.media_type)
     manifests.keep(index)
 
-    assert [child.digest for child in manifests.find(index.digest).children] == [child.digest for child in children]
+    assert [child.digest for child in elsewhere.find(index.digest).children] == [child.digest for child in children]
 
 
 def test_a_manifest_that_nobody_kept_is_none(manifests):
     assert manifests.find(make_manifest().digest) is None
 
 
-def test_another_manifest_than_was_asked_for_is_refused(manifests, client):
+def test_another_manifest_than_was_asked_for_is_refused(manifests, elsewhere, client):
     wanted, other = make_manifest(), make_manifest(platform="linux/arm64")
     manifests.keep(wanted)
     manifests.keep(other)
     client.set(key_of(wanted), client.get(key_of(other)))
 
-    assert manifests.find(wanted.digest) is None
-    assert manifests.find(other.digest) == other
+    assert elsewhere.find(wanted.digest) is None
+    assert elsewhere.find(other.digest) == other
 
 
 @pytest.mark.parametrize(
@@ -164,14 +177,33 @@ def test_another_manifest_than_was_asked_for_is_refused(manifests, client):
     ],
     ids=["empty", "no content", "cut", "no base64", "not packed", "not ASCII", "no text"],
 )
-def test_damaged_content_is_refused_and_kept_anew(manifests, client, damage):
+def test_damaged_content_is_refused_and_kept_anew(manifests, elsewhere, client, damage):
     manifest = make_manifest()
     manifests.keep(manifest)
     client.set(key_of(manifest), damage(client.get(key_of(manifest))))
 
-    assert manifests.find(manifest.digest) is None
+    assert elsewhere.find(manifest.digest) is None
     manifests.keep(manifest)
-    assert manifests.find(manifest.digest) == manifest
+    assert elsewhere.find(manifest.digest) == manifest
+
+
+def test_what_was_in_use_lately_is_found_without_asking(manifests, client):
+    kept = make_manifest()
+    manifests.keep(kept)
+    client.flushall()
+
+    assert manifests.find(kept.digest) is kept
+
+
+def test_only_so_much_is_held_on_to(manifests, client):
+    as_many = RECENT_BYTES // LARGEST_MANIFEST_BYTES
+    kept = [make_manifest_of(LARGEST_MANIFEST_BYTES, filling=str(number)) for number in range(as_many + 1)]
+    for manifest in kept:
+        manifests.keep(manifest)
+    client.flushall()
+
+    assert manifests.find(kept[0].digest) is None
+    assert manifests.find(kept[1].digest) is kept[1]
 
 
 def test_large_manifests_are_left_out(manifests, client):
@@ -184,11 +216,11 @@ def test_large_manifests_are_left_out(manifests, client):
     assert len(client.keys()) == 1
 
 
-def make_manifest_of(size_bytes: int) -> Manifest:
+def make_manifest_of(size_bytes: int, *, filling: str = "x") -> Manifest:
     """Make a manifest of exactly this size."""
-    manifest = make_manifest(annotations={"filling": ""})
+    manifest = make_manifest(annotations={"filling": filling})
     document = json.loads(manifest.content)
-    document["annotations"]["filling"] = "x" * (size_bytes - len(json.dumps(document)))
+    document["annotations"]["filling"] += "x" * (size_bytes - len(json.dumps(document)))
     content = json.dumps(document).encode()
     assert len(content) == size_bytes
     return Manifest.parse(content, content_type=manifest.media_type)
@@ -203,7 +235,7 @@ def test_without_redis_nothing_is_kept_and_nothing_fails():
     manifests.keep(manifest)
 
     assert sessions.find("app", BLOB) == ""
-    assert manifests.find(manifest.digest) is None
+    assert ManifestShelf(away).find(manifest.digest) is None
 
 
 def test_who_was_given_no_shelf_keeps_nothing():
