@@ -42,7 +42,7 @@ def credentials_and_tokens() -> list[Case]:
     """401 in the middle of an upload, and everything else that has to do with who we are."""
     mid_put = Misbehaviour("401_in_mid_put", known_faults.unauthorized_in_mid_upload)
     mid_patch = Misbehaviour("401_in_mid_patch", partial(known_faults.unauthorized_in_mid_upload, method="PATCH"))
-    at_source = Misbehaviour("401_now_and_then", partial(challenge_each, listing=2, manifest=8, blob=2))
+    at_source = Misbehaviour("401_now_and_then", partial(challenge_each, listing=2, manifest=4, blob=2))
     at_target = Misbehaviour("401_now_and_then", partial(challenge_each, manifest=8, blob=2, upload=2))
     endless = Misbehaviour("401_without_end", lambda: Fault(action="challenge", path_pattern="/v2/", times=None))
     bare = Misbehaviour("bare_401", partial(known_faults.unauthorized_without_challenge, 1))

@@ -2,6 +2,7 @@
 
 import pytest
 
+from registry.digests import digest_of
 from registry.testkit import Fault, MemoryRegistry, known_faults
 from registry.testkit.images import BuiltManifest
 from registry.testkit.known_faults import MANIFEST, UPLOAD
@@ -61,11 +62,14 @@ def test_a_tag_that_moves_while_it_is_copied_ends_as_one_of_the_two(pair):
 
 
 def test_what_goes_from_the_source_after_planning_is_left_out_with_a_reason(pair):
-    digest = pair.source.add_image("test/app", "v1")
+    layer = b"a layer of v1 alone"
+    digest = pair.source.add_image("test/app", "v1", layers=[layer])
     kept = pair.source.add_image("test/app", "v2")
 
     def take_away(response, request):
         pair.source.store.delete_manifest("test/app", digest)
+        with pair.source.store.changing("test/app") as repository:
+            repository.blobs.pop(digest_of(layer), None)
         return response
 
     read = Fault(method="GET", path_pattern=rf"{MANIFEST}v1", action="alter", rewrite=take_away)

@@ -15,7 +15,8 @@ from tests.system.stack import Stack, running_stack
 
 pytestmark = pytest.mark.slow
 
-KILLS = 20
+# On SQLite as often as shows that it works there too: what is written and asked is the same.
+KILLS = 20 if os.environ.get("DATABASE_URL") else 5
 LAYERS = 3
 LAYER_BYTES = 384 << 20
 # What was read but had not arrived: a queue, a block or two, and what the kernel holds, for each layer.
