@@ -122,9 +122,19 @@ class Lane:
             self._target.client.put_manifest(self._target.repository, reference, manifest)
         except UnsupportedError as error:
             # zot answers MANIFEST_INVALID where a blob is missing; anything else it says stands.
-            if error.registry_code.upper() != "MANIFEST_INVALID" or not self._repair(manifest, error, is_certain=False):
+            if not _is_invalid(error) or not self._repair(manifest, error, is_certain=False):
                 raise
+            self._put_repaired(manifest, reference)
+
+    def _put_repaired(self, manifest: Manifest, reference: str) -> None:
+        """Put a manifest once what it lacked is there: who still does not take it may know of that in a while."""
+        try:
             self._target.client.put_manifest(self._target.repository, reference, manifest)
+        except UnsupportedError as error:
+            if not _is_invalid(error):
+                raise
+            message = f"{error.message}, after blobs that it lacked were put there"
+            raise BlobUnknownError(message, status=error.status, registry_code=error.registry_code) from error
 
     def _repair(self, manifest: Manifest, error: RegistryError, *, is_certain: bool) -> bool:
         """Put again what the registry misses; answer whether it missed anything.
@@ -142,7 +152,7 @@ class Lane:
                 found = self._source.manifest(child.digest)
                 missing += found.blobs
                 self._mover.move_all(list(found.blobs))
-                self._target.client.put_manifest(self._target.repository, child.digest, found)
+                self._put_repaired(found, child.digest)
                 self._mover.tell_landed(child.digest)  # its siblings have blobs in common with it
         return bool(missing)
 
@@ -177,3 +187,7 @@ class Lane:
             referrers_copied=len(self._companions.written),
             referrer_versions=self._companions.versions,
         )
+
+
+def _is_invalid(error: UnsupportedError) -> bool:
+    return error.registry_code.upper() == "MANIFEST_INVALID"

@@ -14,6 +14,7 @@ from registry import (
     BlobProgress,
     BlobStarted,
     BlobTakenBack,
+    BlobUnknownError,
     CopyOptions,
     CopySource,
     CopyTarget,
@@ -43,6 +44,7 @@ from registry.testkit import (
     build_image,
     known_faults,
 )
+from registry.testkit.messages import error_response
 
 LONG = Timeouts(connect_seconds=5, first_byte_seconds=30, stall_seconds=30)
 
@@ -506,6 +508,45 @@ def test_a_blob_that_the_target_lost_is_put_again_once(source, target, copy, mon
 
     assert digest_of(b"to be lost") in target.blobs("mirror/app")
     assert target.tags("mirror/app") == {"1": digest}
+
+
+def refuse_manifests(target, digest, code, *, losing_blobs):
+    """Have the target refuse the manifest; the first few times it loses the layer as well."""
+    left = [b"to be lost"] * losing_blobs
+
+    def refuse(response, request):
+        target.store.delete_manifest("mirror/app", digest)
+        if left:
+            target.remove_blob("mirror/app", digest_of(left.pop()))
+        return error_response(400, code)
+
+    target.faults.add(Fault(method="PUT", path_pattern="/manifests/", action="alter", rewrite=refuse, times=None))
+
+
+@pytest.mark.parametrize("code", ["MANIFEST_BLOB_UNKNOWN", "MANIFEST_INVALID"])
+def test_a_repaired_manifest_that_is_refused_again_is_worth_another_attempt(source, target, copy, monkeypatch, code):
+    monkeypatch.setattr("registry.copying.lane._REPAIR_PAUSE_SECONDS", 0.001)
+    digest = source.add_image("team/app", "1", layers=[b"to be lost"])
+    refuse_manifests(target, digest, code, losing_blobs=2)
+
+    with pytest.raises(BlobUnknownError) as refused:
+        copy(digest, "1")
+    assert refused.value.is_temporary
+    assert refused.value.registry_code == code
+
+    target.faults.clear()
+    assert copy(digest, "1").blobs_copied == 1
+    assert target.tags("mirror/app") == {"1": digest}
+
+
+def test_a_manifest_that_is_refused_as_invalid_though_nothing_is_missing_is_final(source, target, copy):
+    digest = source.add_image("team/app", "1", layers=[b"to be lost"])
+    refuse_manifests(target, digest, "MANIFEST_INVALID", losing_blobs=1)
+    with pytest.raises(BlobUnknownError):
+        copy(digest, "1")
+
+    with pytest.raises(UnsupportedError):
+        copy(digest, "1")
 
 
 def test_a_type_that_the_target_refuses_is_told_and_not_retried(source, target, copy):
