@@ -174,25 +174,22 @@ class BlobMover:
             chunk_bytes=self._options.chunk_bytes,
             shelf=self._target.shelf,
         )
-        if not is_mounted:
-            meter.complete(blob.size_bytes)
-        self._finish(blob, is_mounted=is_mounted)
-
-    def _finish(self, blob: Descriptor, *, is_mounted: bool) -> None:
         if is_mounted:
             self._count(mounted_bytes=blob.size_bytes)
             self._teller.tell(BlobMounted(blob.digest, blob.size_bytes))
-        else:
-            self._count(copied_bytes=blob.size_bytes, copied_blobs=1)
-            self._teller.tell(BlobCopied(blob.digest, blob.size_bytes))
+            return
+        meter.complete(blob.size_bytes)
+        sent_bytes = blob.size_bytes - meter.resumed_bytes
+        self._count(copied_bytes=sent_bytes, present_bytes=meter.resumed_bytes, copied_blobs=1)
+        self._teller.tell(BlobCopied(blob.digest, blob.size_bytes))
 
     def _measured(self, blob: Descriptor, offset: int, meter: BlobMeter) -> Iterator[bytes]:
         meter.restart(offset)
         with closing(self._pieces(blob, offset)) as pieces:
             for piece in pieces:
                 for step in in_steps(piece, self._options.pace, self._halt.check):
-                    yield step
                     meter.advance(len(step))
+                    yield step
 
     def _pieces(self, blob: Descriptor, offset: int) -> Generator[bytes, None, None]:
         """Yield what the descriptor itself carries, if it is the right content (that saves a GET); else read."""

@@ -155,6 +155,8 @@ class BlobMeter:
         self._digest = digest
         self._position = 0
         self._told = 0
+        self.resumed_bytes = 0
+        """How much of what was told need not be sent by us."""
 
     def restart(self, offset: int) -> None:
         """The bytes from the offset on will be sent (again)."""
@@ -162,8 +164,10 @@ class BlobMeter:
         self.flush()
         self._position = offset
         if self._told > offset:
+            self.resumed_bytes = min(self.resumed_bytes, offset)
             self._teller.tell(BlobTakenBack(self._digest, self._told - offset))
         elif self._told < offset:
+            self.resumed_bytes += offset - self._told
             self._teller.tell(BlobResumed(self._digest, offset - self._told))
         self._told = offset
 

@@ -84,8 +84,9 @@ class CopyResult:
     """What was done for one target. ``digest`` is what stands there now.
 
     ``bytes_read`` is what was read at the source for this target's account. What is read for several is counted for the
-    first of them, so that the sum over all targets is what left the source. ``referrer_versions`` has the version of
-    the source's list for each subject that was asked about.
+    first of them, so that the sum over all targets is what left the source. ``bytes_copied`` is what this attempt sent;
+    what an earlier one had brought of a blob counts as present. ``referrer_versions`` has the version of the source's
+    list for each subject that was asked about.
     """
 
     digest: str

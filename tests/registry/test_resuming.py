@@ -7,7 +7,7 @@ import redis
 
 from registry import CopyOptions, CopySource, CopyTarget, NetworkError, copy_artifact
 from registry.client.uploads import SHELVED_BYTES
-from registry.copying import BlobCopied, BlobProgress, BlobRead, BlobResumed, BlobTakenBack
+from registry.copying import BlobCopied, BlobProgress, BlobRead, BlobResumed, BlobTakenBack, TargetFinished
 from registry.media import Descriptor
 from registry.testkit import Fault, GeneratedContent, MemoryRegistry
 from registry.testkit.content import digest_of, read_all
@@ -137,6 +137,34 @@ def test_the_next_one_goes_on_where_the_upload_broke(source, target, copy, shelf
     assert sum_of(events, BlobProgress) == sum_of(events, BlobRead) == BLOB.size_bytes - BROKE_AT
     assert_adds_up(events)
     assert_arrived(target, digest, shelf)
+
+
+def test_the_result_tells_apart_what_was_sent_and_what_was_there(target, copy):
+    break_copy(copy, target)
+
+    (result,) = [event.outcome for event in copy(target) if isinstance(event, TargetFinished)]
+
+    sent = sum(request.body_bytes for request in target.requests_for("PUT", "/blobs/"))
+    assert result.bytes_copied == sent
+    assert BROKE_AT <= result.bytes_present <= BROKE_AT + 1000  # the config may have been through before
+    assert result.bytes_copied + result.bytes_present > BLOB.size_bytes
+
+
+def test_what_was_sent_twice_in_one_attempt_counts_once_and_not_as_there(target, copy):
+    target.faults.add(
+        Fault(
+            method="PUT",
+            path_pattern=UPLOAD,
+            action="reset_after_bytes",
+            after_bytes=BROKE_AT,
+            larger_than_bytes=10_000,
+        )
+    )
+
+    (result,) = [event.outcome for event in copy(target) if isinstance(event, TargetFinished)]
+
+    assert result.bytes_present == 0
+    assert BLOB.size_bytes < result.bytes_copied < BLOB.size_bytes + 1000
 
 
 def test_an_upload_may_break_more_than_once(source, target, copy, shelf, digest):
