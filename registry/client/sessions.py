@@ -2,6 +2,7 @@
 
 import logging
 import re
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Protocol
 from urllib.parse import quote
@@ -137,22 +138,36 @@ def open_session(exchange: Exchange, repository: str) -> Session:
 
 
 def find_session(
-    exchange: Exchange, repository: str, blob: Descriptor, shelf: UploadShelf
+    exchange: Exchange, repository: str, blob: Descriptor, shelf: UploadShelf, *, fresh: Session | None = None
 ) -> tuple[Session, int] | None:
     """Return the session that somebody did not come to end, and where to go on; None where the shelf has none.
 
     One GET, where the shelf has an address. Raise SessionLostError when the registry does not know it any more, as
     distribution (2.8 and 3) does once a request broke in it, and every registry once it was completed.
+    A ``fresh`` one is returned instead of None or lost, else cancelled.
     """
     location = shelf.find(repository, blob.digest)
     if not location:
-        return None
+        return (fresh, 0) if fresh else None
     session = Session(exchange, repository, location)
-    try:
-        return session, session.offset(sent_bytes=blob.size_bytes)
-    except SessionLostError:
-        shelf.drop(repository, blob.digest)
-        raise
+    with ExitStack() as unused:
+        if fresh is not None:
+            unused.callback(fresh.cancel)
+        try:
+            return session, session.offset(sent_bytes=blob.size_bytes)
+        except SessionLostError:
+            shelf.drop(repository, blob.digest)
+            if fresh is None:
+                raise
+            unused.pop_all()
+    return fresh, 0
+
+
+def give_up_session(exchange: Exchange, repository: str, digest: str, shelf: UploadShelf) -> None:
+    """Cancel the session that the shelf has for a blob, if it has one: the blob is there without it."""
+    if location := shelf.find(repository, digest):
+        Session(exchange, repository, location).cancel()
+        shelf.drop(repository, digest)
 
 
 def try_mount(exchange: Exchange, repository: str, digest: str, *, from_repository: str) -> bool | Session:

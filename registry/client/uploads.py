@@ -18,6 +18,7 @@ from registry.client.sessions import (
     SessionLostError,
     UploadShelf,
     find_session,
+    give_up_session,
     open_session,
     try_mount,
 )
@@ -65,12 +66,15 @@ def upload_blob(
     """
     validate_repository_name(repository)
     algorithm_of(validate_digest(descriptor.digest))
+    if descriptor.size_bytes < SHELVED_BYTES:
+        shelf = NO_SHELF
     upload = _Upload(exchange, repository, descriptor, Feed(exchange, as_opener(source)), chunk_bytes, shelf)
     if not mount_from:
         upload.run(None)
         return False
     mounted = try_mount(exchange, repository, descriptor.digest, from_repository=mount_from)
     if mounted is True:
+        give_up_session(exchange, repository, descriptor.digest, shelf)
         return True
     upload.run(mounted if isinstance(mounted, Session) else None)
     return False
@@ -93,25 +97,25 @@ class _Upload:
         self._descriptor = descriptor
         self._feed = feed
         self._chunk_bytes = chunk_bytes
-        self._shelf = shelf if descriptor.size_bytes >= SHELVED_BYTES else NO_SHELF
+        self._shelf = shelf
         self._attempt = f"Uploading {descriptor.digest} to {repository}"
         self._corrections = 0
         self._is_pieced = False
         """The registry has bytes of a broken request, or of somebody else: only its own check knows what they are."""
 
-    def run(self, session: Session | None) -> None:
-        """Fill a session and complete it; begin a new one when it gets lost."""
+    def run(self, fresh: Session | None) -> None:
+        """Fill a session and complete it; begin a new one when it gets lost. The shelf's goes before a fresh one."""
         try:
-            kept = None if session else find_session(self._exchange, self._repository, self._descriptor, self._shelf)
+            begun = find_session(self._exchange, self._repository, self._descriptor, self._shelf, fresh=fresh)
         except SessionLostError:
             if has_blob(self._exchange, self._repository, self._descriptor.digest):
                 return  # somebody completed it before he died
-            kept = None
+            begun = None
         for lost_sessions in range(_SESSION_LIMIT):
             if lost_sessions:
                 self._exchange.count_retry()
-            current, offset = kept or (session or open_session(self._exchange, self._repository), 0)
-            kept = session = None
+            current, offset = begun or (open_session(self._exchange, self._repository), 0)
+            begun = None
             self._begin(current, offset)
             try:
                 self._fill(current, offset)

@@ -167,6 +167,71 @@ def test_what_was_sent_twice_in_one_attempt_counts_once_and_not_as_there(target,
     assert BLOB.size_bytes < result.bytes_copied < BLOB.size_bytes + 1000
 
 
+@pytest.fixture
+def upload(make_client, shelf):
+    """Upload the layer, hinting at a repository to mount it from; give the offsets that it was read from."""
+
+    def run(target, *, mount_from):
+        opened = []
+
+        def read(offset):
+            opened.append(offset)
+            return CONTENT.read(offset)
+
+        was_mounted = make_client(target).upload_blob("mirror/app", BLOB, read, mount_from=mount_from, shelf=shelf)
+        assert was_mounted == (not opened)
+        return opened
+
+    return run
+
+
+def test_a_mount_that_fails_goes_on_with_the_shelved_session(target, copy, upload, shelf):
+    break_copy(copy, target)
+
+    opened = upload(target, mount_from="team/none")
+
+    assert opened == [BROKE_AT]
+    assert target.blob_bytes("mirror/app", BLOB.digest) == read_all(CONTENT)
+    assert target.open_uploads == 0
+    assert shelf.find("mirror/app", BLOB.digest) == ""
+
+
+def test_a_mount_that_succeeds_gives_the_shelved_session_up(target, copy, upload, shelf):
+    break_copy(copy, target)
+    target.add_blob("team/base", CONTENT)
+
+    assert upload(target, mount_from="team/base") == []
+
+    assert target.open_uploads == 0
+    assert shelf.find("mirror/app", BLOB.digest) == ""
+
+
+def test_a_mount_that_fails_brings_a_session_where_the_shelved_one_is_lost(target, copy, upload, shelf):
+    break_copy(copy, target)
+    target.lose_uploads()
+
+    opened = upload(target, mount_from="team/none")
+
+    assert opened == [0]
+    assert len(target.requests_for("POST")) == 1
+    assert target.open_uploads == 0
+    assert shelf.find("mirror/app", BLOB.digest) == ""
+
+
+def test_a_mount_that_fails_leaves_nothing_open_where_nobody_says_how_far_the_shelved_one_is(
+    target, copy, upload, shelf
+):
+    break_copy(copy, target)
+    kept = shelf.find("mirror/app", BLOB.digest)
+    target.faults.add(Fault(method="GET", path_pattern=UPLOAD, action="close", times=2))
+
+    with pytest.raises(NetworkError):
+        upload(target, mount_from="team/none")
+
+    assert target.open_uploads == 1
+    assert shelf.find("mirror/app", BLOB.digest) == kept
+
+
 def test_an_upload_may_break_more_than_once(source, target, copy, shelf, digest):
     break_copy(copy, target)
     break_copy(copy, target, 2_000_000, answers=1)
