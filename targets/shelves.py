@@ -15,7 +15,8 @@ from targets.limits.broker import Broker
 
 logger = logging.getLogger(__name__)
 
-# Registries clear away unfinished uploads after a day to a week.
+# Registries clear away unfinished uploads after a day to a week. What was left open for a retry that never comes runs
+# out in the same way: a row that is stopped while it waits has nobody who talks to the registry.
 SESSION_SECONDS = 24 * 3600
 MANIFEST_SECONDS = 24 * 3600
 # What is larger is rare, and Redis holds all of it in memory.

@@ -11,8 +11,9 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
 
+from registry.client import NO_SHELF
 from registry.copying.events import BlobCopied, BlobMeter, BlobMounted, BlobPresent, BlobRead, BlobStarted, Teller
-from registry.copying.halt import Halt, raise_first_failure
+from registry.copying.halt import Halt, HaltedShelf, first_cause, raise_first_failure
 from registry.copying.memory import Found, Standing
 from registry.copying.order import CopyOptions, CopyTarget
 from registry.copying.sharing import Reader
@@ -49,6 +50,7 @@ class BlobMover:
         self._options = options
         self._mount_from = mount_from
         self._halt = halt
+        self._shelf = target.shelf if target.shelf is NO_SHELF else HaltedShelf(target.shelf, halt)
         self._teller = teller
         self._lock = threading.Lock()
         self._claimed: set[str] = set()
@@ -109,6 +111,8 @@ class BlobMover:
         ) as pool:
             futures = [pool.submit(self._move_unless_halted, blob, found) for blob, found in work]
             self._watch(futures)
+        if self._halt.cause is not None:
+            raise self._halt.cause  # what was left open or cancelled was so because of this one
         raise_first_failure(futures)
 
     def _move_unless_halted(self, blob: Descriptor, found: Found) -> None:
@@ -172,7 +176,7 @@ class BlobMover:
             lambda offset: self._measured(blob, offset, meter),
             mount_from=mount_from,
             chunk_bytes=self._options.chunk_bytes,
-            shelf=self._target.shelf,
+            shelf=self._shelf,
         )
         if is_mounted:
             self._count(mounted_bytes=blob.size_bytes)
@@ -209,7 +213,7 @@ class BlobMover:
         while pending:
             done, pending = wait(pending, timeout=_WATCH_SECONDS, return_when=FIRST_EXCEPTION)
             if any(future.exception() is not None for future in done):
-                self._halt.set()
+                self._halt.set(first_cause(futures))
             if self._halt.is_set():
                 self._reader.leave_all()
 

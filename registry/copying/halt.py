@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from registry.client import StopFlag
-from registry.errors import Stopped
+from registry.client import StopFlag, UploadShelf
+from registry.errors import RegistryError, Stopped
 
 
 class AnyFlag:
@@ -29,10 +29,20 @@ class Halt:
     def __init__(self, outer: StopFlag | None) -> None:
         self._outer = outer
         self._inner = threading.Event()
+        self.cause: BaseException | None = None
+        """What failed, so that going on made no sense."""
 
-    def set(self) -> None:
-        """Stop those that obey this flag; the outer one is left alone."""
+    def set(self, cause: BaseException | None = None) -> None:
+        """Stop those that obey this flag; the outer one is left alone. The first ``cause`` is kept."""
+        if not self._inner.is_set():
+            self.cause = cause
         self._inner.set()
+
+    @property
+    def is_pause(self) -> bool:
+        """Whether what is stopped is tried again in a while: the cause passes, and nobody outside wants an end."""
+        is_wanted_outside = self._outer is not None and self._outer.is_set()
+        return isinstance(self.cause, RegistryError) and self.cause.is_temporary and not is_wanted_outside
 
     def is_set(self) -> bool:
         """Answer whether either is set."""
@@ -44,9 +54,28 @@ class Halt:
             raise Stopped
 
 
+class HaltedShelf:
+    """A shelf whose sessions outlive a halt that is a mere pause: the next attempt goes on with them."""
+
+    def __init__(self, shelf: UploadShelf, halt: Halt) -> None:
+        self._halt = halt
+        self._shelf = shelf
+        self.find, self.keep, self.drop = shelf.find, shelf.keep, shelf.drop
+
+    def outlives_stop(self) -> bool:
+        """Answer whether the work that is stopped now will be gone on with."""
+        return self._halt.is_pause or self._shelf.outlives_stop()
+
+
+def first_cause(futures: Iterable[Future[Any]]) -> BaseException | None:
+    """Return what went wrong in those that are done, if anything did; that one was told to stop is nothing wrong."""
+    failures = (future.exception() for future in futures if future.done())
+    return next((error for error in failures if error is not None and not isinstance(error, Stopped)), None)
+
+
 def raise_first_failure(futures: Sequence[Future[Any]]) -> None:
     """Raise what went wrong, if anything did, rather than the Stopped of those that were told to stop because of it."""
-    failures = [error for future in futures if (error := future.exception()) is not None]
-    causes = [error for error in failures if not isinstance(error, Stopped)]
-    if failures:
-        raise (causes or failures)[0]
+    if (cause := first_cause(futures)) is not None:
+        raise cause
+    for future in futures:
+        future.result()
