@@ -204,6 +204,23 @@ def test_task_shows_transfers_with_attempts_and_reasons(administrator):
     assert "quota exceeded" in text
 
 
+def test_a_task_says_below_its_row_why_and_when_it_is_tried_again(administrator):
+    execution = make_execution(status=Status.RUNNING)
+    make_task(
+        execution=execution, attempts=1, next_attempt_at=timezone.now(), reason_code="network", reason="was reset"
+    )
+    make_task(execution=execution, status=Status.FAILED, reason_code="denied", reason="<b>no</b> right to push")
+    make_task(execution=execution, status=Status.SUCCEEDED)
+
+    body = administrator.get(f"/executions/{execution.pk}/", **asks_for("tasks")).content.decode()
+
+    rows = body.split('<tr class="reason-row">')[1:]
+    assert len(rows) == 2
+    assert "Next attempt at" in rows[0]
+    assert "was reset" in rows[0].partition("</tr>")[0]
+    assert "&lt;b&gt;no&lt;/b&gt; right to push" in rows[1].partition("</tr>")[0]
+
+
 def test_log_is_searched_by_level_and_text(administrator):
     task = make_task(status=Status.SUCCEEDED)
     make_log_line(task=task, message="all is well")

@@ -7,11 +7,24 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from replication.models import Execution, Rule, Status
-from tests.factories import PASSWORD, make_admin, make_endpoint, make_execution, make_local_endpoint, make_rule
+from tests.factories import (
+    PASSWORD,
+    make_admin,
+    make_endpoint,
+    make_execution,
+    make_local_endpoint,
+    make_rule,
+    make_task,
+    make_transfer,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 CHROMIUM = "/usr/bin/chromium"
+LONG_REASON = (
+    "Uploading sha256:4f1c9e7a6d6f0a2f3b8f6de1c2b9d5ae4c1e7f90a1b2c3d4e5f60718293a4b5c to team/checkout: the "
+    "registry answered 403 DENIED: requested access to the resource is denied"
+)
 ARGUMENTS = ["--no-sandbox", "--disable-quic", "--disable-background-networking"]
 
 
@@ -162,3 +175,17 @@ def test_times_are_in_the_zone_of_the_browser(page):
     page.goto("/jobs/")
 
     expect(page.get_by_text("06:30:00")).to_be_visible()
+
+
+@pytest.mark.parametrize(("width", "lines"), [(1280, 3), (390, 9)])
+def test_reasons_have_room_and_no_page_is_wider_than_the_window(page, width, lines):
+    task = make_task(status=Status.FAILED, reason_code="denied", reason=LONG_REASON)
+    make_transfer(task=task, status=Status.FAILED, reason_code="denied", reason=LONG_REASON)
+    page.set_viewport_size({"width": width, "height": 900})
+
+    for address, grid in ((f"/executions/{task.execution_id}/", "#tasks"), (f"/tasks/{task.pk}/", "#transfers")):
+        page.goto(address)
+        reason = page.locator(grid).get_by_role("cell", name=LONG_REASON)
+        expect(reason).to_be_visible()
+        assert reason.bounding_box()["height"] < lines * 24, f"{address}: a narrow column"
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
