@@ -24,7 +24,9 @@ class Flights:
     """Follows claims and renews them in a thread of its own, which is there only while there are any."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        lock = threading.Lock()
+        self._changed = threading.Condition(lock)
+        self._ended = threading.Condition(lock)
         self._held: dict[str, tuple[Broker, str]] = {}
         self._thread: threading.Thread | None = None
 
@@ -41,6 +43,13 @@ class Flights:
         with self._changed:
             for key in keys:
                 self._held.pop(key, None)
+            self._ended.notify_all()
+
+    def await_end(self, key: str, seconds: float) -> None:
+        """Wait until this process holds a claim no more; all of the time for one that it does not hold."""
+        with self._ended:
+            is_held_here = key in self._held
+            self._ended.wait_for(lambda: is_held_here and key not in self._held, seconds)
 
     def _run(self) -> None:
         while True:

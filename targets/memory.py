@@ -101,6 +101,10 @@ class SharedMemory:
             self._broker.run(_RELEASE, keys=keys, arguments=[self._token], otherwise=None)
             flights.leave(keys)
 
+    def await_end(self, digest: str, seconds: float) -> None:
+        """Wait for the end of a claim: of this process to the moment, of another just so long. No round trip."""
+        flights.await_end(self._flight_of(digest), seconds)
+
     def has_manifest(self, repository: str, digest: str) -> bool | None:
         """Answer whether the repository has the manifest, None when that is not known. One round trip at most."""
         if (repository, digest) in self._manifests:

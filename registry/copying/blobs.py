@@ -5,7 +5,6 @@ blob that another worker is putting there is waited for, after what is ours to p
 """
 
 import threading
-import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import closing
@@ -26,6 +25,7 @@ _WATCH_SECONDS = 0.2
 _FEW_BLOBS = 4
 _FIRST_LOOK_SECONDS = 0.01
 _LONGEST_LOOK_SECONDS = 0.25
+_LOOKS_GROW_BY = 1.4  # so a wait lasts at most 1.4 times as long as it must
 
 
 @dataclass
@@ -132,8 +132,8 @@ class BlobMover:
         pause_seconds = _FIRST_LOOK_SECONDS
         while found.standing is Standing.ELSEWHERE:
             self._halt.check()
-            time.sleep(pause_seconds)
-            pause_seconds = min(pause_seconds * 2, _LONGEST_LOOK_SECONDS)
+            self._target.memory.await_end(blob.digest, pause_seconds)
+            pause_seconds = min(pause_seconds * _LOOKS_GROW_BY, _LONGEST_LOOK_SECONDS)
             found = self._claim([blob])[blob.digest]
         return found
 

@@ -58,6 +58,9 @@ class BlobMemory(Protocol):
     def release(self, digests: Collection[str]) -> None:
         """Give claims up, whatever came of them; those that have ended do no harm."""
 
+    def await_end(self, digest: str, seconds: float) -> None:
+        """Wait until somebody else's claim may have ended, at most so long."""
+
     def has_manifest(self, repository: str, digest: str) -> bool | None:
         """Answer whether the repository has the manifest; None: it has to be asked."""
 
@@ -80,6 +83,9 @@ class NoMemory:
 
     def release(self, digests: Collection[str]) -> None:
         """Nothing to give up."""
+
+    def await_end(self, digest: str, seconds: float) -> None:
+        """Nobody claims anything."""
 
     def has_manifest(self, repository: str, digest: str) -> bool | None:
         """It has to be asked."""

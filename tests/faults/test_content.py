@@ -81,7 +81,6 @@ def test_what_goes_from_the_source_after_planning_is_left_out_with_a_reason(pair
     assert_sound(pair, execution)
 
 
-@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
 @pytest.mark.parametrize(
     "form",
     ['<http://127.0.0.1:5000{path}>; rel="next"', "<http://127.0.0.1{path}>; rel=next"],

@@ -1,6 +1,7 @@
 """Claims that are held are renewed, by whoever is alive to do so."""
 
 import os
+import threading
 import time
 
 import pytest
@@ -134,3 +135,24 @@ def test_after_a_fork_the_child_follows_nothing(memory, flights):
     with os.fdopen(reading) as told:
         assert told.read() == "0 None"
     assert KEY in flights._held
+
+
+def test_who_waits_for_a_blob_of_this_process_is_woken_when_it_has_landed(memory, broker):
+    memory.claim("app", [A])
+    other = SharedMemory(NAME, broker)
+    assert other.claim("app", [A])[A].standing is Standing.ELSEWHERE
+    threading.Timer(0.1, memory.landed, ("app", [A])).start()
+    began = time.monotonic()
+
+    other.await_end(A, 30)
+
+    assert time.monotonic() - began < 20
+    assert other.claim("app", [A])[A].standing is Standing.PRESENT
+
+
+def test_who_waits_for_a_blob_of_another_process_waits_as_long_as_he_said(flights, broker):
+    began = time.monotonic()
+
+    SharedMemory(NAME, broker).await_end(A, 0.2)
+
+    assert time.monotonic() - began >= 0.2
