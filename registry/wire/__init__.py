@@ -7,16 +7,19 @@ shares one window. No environment variable is read, no redirect followed, nothin
 """
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from registry.wire.address import Origin, split_url
-from registry.wire.channel import Channel
+from registry.wire.channel import Channel, Pieces
+from registry.wire.passage import Passage
 from registry.wire.reply import Headers, Reply
 from registry.wire.way import BLOCK_BYTES, Proxy, ProxyError, Timeouts, Way, make_tls_context
 
 __all__ = [
     "BLOCK_BYTES",
     "Headers",
+    "Passage",
+    "Pieces",
     "Proxy",
     "ProxyError",
     "Reply",
@@ -39,9 +42,7 @@ class Wire:
         self._idle: dict[Origin, list[Channel]] = {}
         self._is_closed = False
 
-    def send(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | Iterable[bytes] | None = None
-    ) -> Reply:
+    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | Pieces | None = None) -> Reply:
         """Send a request and return the reply with its headers; release it, so that its socket can serve again.
 
         A body that is no bytes needs a ``Content-Length``. Raise OSError (its TimeoutError, ConnectionError,

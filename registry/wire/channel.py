@@ -9,11 +9,13 @@ from typing import cast
 from urllib3.util.ssltransport import SSLTransport
 
 from registry.wire.address import Origin
+from registry.wire.passage import Passage, is_plain
 from registry.wire.reply import Reply
 from registry.wire.way import Proxy, ProxyError, Way
 
 _JOINED_BYTES = 1 << 16
 """A body that small goes out with the head, in one packet: it spares the registry a look."""
+Pieces = Iterable[bytes | Passage]
 _WITH_LENGTH = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -25,63 +27,72 @@ class Channel:
         self._timeouts = way.timeouts
         self._has_absolute_targets = way.proxy is not None and not origin.is_encrypted
         self._proxy_authorization = way.proxy.authorization if way.proxy and self._has_absolute_targets else ""
-        self._socket = _connect(origin, way)
-        self._socket.settimeout(self._timeouts.stall_seconds)
+        self.socket = _connect(origin, way)
+        self.socket.settimeout(self._timeouts.stall_seconds)
+
+    @property
+    def is_plain(self) -> bool:
+        """Answer whether the kernel may pass on what comes here."""
+        return is_plain(self.socket)
 
     def is_alive(self) -> bool:
         """Answer whether an idle socket still serves: whatever can be read from it now is its end."""
         poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
+        poll.register(self.socket, select.POLLIN)
         return not poll.poll(0)
 
-    def send(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes | Iterable[bytes] | None = None
-    ) -> None:
+    def send(self, method: str, target: str, headers: Mapping[str, str], body: bytes | Pieces | None = None) -> None:
         """Send a request. A registry that closes in the middle of the body may have said why: that is no error yet."""
         if body is None or isinstance(body, bytes):
             if method in _WITH_LENGTH and "Content-Length" not in headers:
                 headers = {**headers, "Content-Length": str(len(body or b""))}
-            pieces: Iterable[bytes] = (body,) if body else ()
+            pieces: Pieces = (body,) if body else ()
         else:
             pieces = body
         waiting = self._head(method, target, headers)
         try:
             for piece in pieces:
-                if waiting and len(piece) > _JOINED_BYTES:
-                    self._socket.sendall(waiting)
-                    waiting = b""
-                self._socket.sendall(waiting + piece if waiting else piece)
+                if isinstance(piece, Passage) or len(piece) > _JOINED_BYTES:
+                    self._flush(waiting)
+                    self._flush(piece)
+                else:
+                    self._flush(waiting + piece)
                 waiting = b""
-            if waiting:
-                self._socket.sendall(waiting)
+            self._flush(waiting)
         except BrokenPipeError:
             return
+
+    def _flush(self, piece: bytes | Passage) -> None:
+        if isinstance(piece, Passage):
+            piece.send_by(self.socket)
+        elif piece:
+            self.socket.sendall(piece)
 
     def receive(self, method: str) -> Reply:
         """Return the reply to what was sent, its headers read."""
         limits = self._timeouts
         if limits.first_byte_seconds != limits.stall_seconds:
-            self._socket.settimeout(limits.first_byte_seconds)
-        reply = Reply(self._socket, method=method)
+            self.socket.settimeout(limits.first_byte_seconds)
+        reply = Reply(self.socket, method=method)
         try:
             reply.begin()
         except BaseException:
             reply.close()
             raise
         if limits.first_byte_seconds != limits.stall_seconds:
-            self._socket.settimeout(limits.stall_seconds)
+            self.socket.settimeout(limits.stall_seconds)
         return reply
 
     def interrupt(self) -> None:
         """Wake the thread that reads. Not by ``SSLSocket.shutdown``: it would read on what is encrypted."""
         try:
-            socket.socket.shutdown(_beneath(self._socket), socket.SHUT_RD)
+            socket.socket.shutdown(_beneath(self.socket), socket.SHUT_RD)
         except OSError:
             return  # already closed
 
     def close(self) -> None:
         """Close the socket."""
-        self._socket.close()
+        self.socket.close()
 
     def _head(self, method: str, target: str, headers: Mapping[str, str]) -> bytes:
         if self._has_absolute_targets:

@@ -2,8 +2,11 @@
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from http.client import HTTPException, HTTPResponse, IncompleteRead, LineTooLong, UnknownProtocol
 from typing import TYPE_CHECKING
+
+from registry.wire.passage import Passage, Pipe
 
 if TYPE_CHECKING:
     from registry.wire.channel import Channel
@@ -112,6 +115,22 @@ class Reply(HTTPResponse):
         pieces = iter(lambda: self.read1(block_bytes), b"")
         coding = self.headers.get("content-encoding", "").strip().lower()
         return _inflated(pieces, block_bytes) if is_decoded and coding in _UNDONE_CODINGS else pieces
+
+    def passages(self, block_bytes: int) -> Iterator[bytes | Passage]:
+        """Yield the body as it is, in pieces that stay in the kernel where that can be, each for who sends it next."""
+        channel = self._channel
+        if channel is None or not channel.is_plain or not self.length or self.fp is None:
+            yield from self.pieces(block_bytes, is_decoded=False)
+            return
+        if came_with_the_headers := self.read1(len(self.fp.peek())):
+            yield came_with_the_headers
+        with closing(Pipe()) as pipe:
+            while self.length:
+                passage = pipe.fill(channel.socket, min(self.length, block_bytes))
+                if passage is None:
+                    raise IncompleteRead(b"", self.length)
+                self.length -= len(passage)
+                yield passage
 
     @property
     def is_complete(self) -> bool:
