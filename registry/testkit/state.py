@@ -21,6 +21,7 @@ class RegistryState:
       tokens really get; `anonymous_actions` is what nobody in particular may do; `refresh_token` offers OAuth 2.
     - `tag_delete`: DELETE by tag untags (distribution v3) instead of 405; `delete_enabled=False`: 405 for all.
     - `page_size` cuts every listing; `mount=False` answers every mount with a new session.
+    - `accepts_any_digest`: content is stored under whatever digest it is said to have.
     - `discard_uploads` keeps digest and size of uploaded blobs only; `single_post` takes POST with digest and body.
     - `referrers` offers the referrers API; `strict_upload_state` see `uploads`.
     - `sparse_indexes` takes an index whose manifests are not all there (distribution v3, validation.manifests.indexes).
@@ -42,6 +43,7 @@ class RegistryState:
     single_post: bool = False
     referrers: bool = False
     sparse_indexes: bool = False
+    accepts_any_digest: bool = False
     discard_uploads: bool = False
     strict_upload_state: bool = False
     notify_url: str = ""
