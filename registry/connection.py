@@ -64,6 +64,10 @@ class Learned:
     """The last refusal to list referrers for lack of rights: these change, so it is asked again some time."""
     acknowledges_subject: bool | None = None
     """Whether the answer to a pushed referrer named its subject (``OCI-Subject``): then no fallback tag is needed."""
+    verifies_uploads: bool | None = None
+    """Whether it refuses content that is not that of its digest: it was put to the test (``client/proving.py``)."""
+    verification_denial: Denial | None = None
+    """What came back the last time that this could not be found out."""
     warnings: set[str] = field(default_factory=set)
     """Texts of ``Warning: 299`` headers, each logged once."""
 

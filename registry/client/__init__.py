@@ -3,10 +3,11 @@
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 
-from registry.client import blobs, deletion, fallback, listings, manifests, referrers, sessions, uploads
+from registry.client import blobs, deletion, fallback, listings, manifests, proving, referrers, sessions, uploads
 from registry.client.blobs import SMALL_BLOB_BYTES, BlobSource
 from registry.client.exchange import Exchange, StopFlag
-from registry.client.feeding import Opener
+from registry.client.feeding import Opener, TrustingOpener
+from registry.client.proving import may_go_unhashed
 from registry.client.referrers import ReferrerList
 from registry.client.sessions import NO_SHELF, UploadShelf
 from registry.connection import Connection
@@ -19,7 +20,17 @@ from registry.scopes import NO_SCOPE
 from registry.tally import Tally
 from registry.transport import Request
 
-__all__ = ["NO_SHELF", "BlobSource", "Opener", "ReferrerList", "RegistryClient", "StopFlag", "UploadShelf"]
+__all__ = [
+    "NO_SHELF",
+    "BlobSource",
+    "Opener",
+    "ReferrerList",
+    "RegistryClient",
+    "StopFlag",
+    "TrustingOpener",
+    "UploadShelf",
+    "may_go_unhashed",
+]
 
 _PING_LIMIT_BYTES = 1 << 20
 
@@ -149,6 +160,13 @@ class RegistryClient:
         source = self._name(from_repository)
         return sessions.mount_blob(self._exchange, self._name(repository), digest, from_repository=source)
 
+    def verifies_uploads(self, repository: str) -> bool:
+        """Answer whether the registry is known to verify what it is sent; at most three requests, the first time.
+
+        The repository has to be one that is about to be pushed to. Raise Stopped only.
+        """
+        return proving.verifies_uploads(self._exchange, self._name(repository))
+
     def upload_blob(
         self,
         repository: str,
@@ -161,7 +179,8 @@ class RegistryClient:
     ) -> bool:
         """Put a blob into the repository; return whether it was mounted from ``mount_from`` instead of sent.
 
-        ``source`` is the bytes, or a function that opens them at an offset, so that broken uploads can go on.
+        ``source`` is the bytes, or a function that opens them at an offset, so that broken uploads can go on. A
+        ``TrustingOpener`` leaves the verification to the registry, until that refuses what it got.
         ``chunk_bytes`` sends chunks of that size; without it one PUT is tried first. ``shelf`` has the sessions of
         large blobs that others began and did not end.
         """

@@ -10,6 +10,25 @@ Opener = Callable[[int], Iterable[bytes]]
 """Gives the blob's bytes from an offset on, each time it is called."""
 
 
+class TrustingOpener:
+    """Opens a blob without hashing it, for a registry that verifies, until that registry refuses what it got.
+
+    ``open_at`` takes the offset, and whether the bytes are to be hashed.
+    """
+
+    def __init__(self, open_at: Callable[[int, bool], Iterable[bytes]]) -> None:
+        self._open_at = open_at
+        self._is_hashed = False
+
+    def __call__(self, offset: int) -> Iterable[bytes]:
+        return self._open_at(offset, self._is_hashed)
+
+    def hash_from_now_on(self) -> bool:
+        """Have the bytes hashed, whenever they are opened again; answer whether they were not so far."""
+        was_hashed, self._is_hashed = self._is_hashed, True
+        return not was_hashed
+
+
 class SourceFailure(Exception):
     """Carries an error of the source past the handling of the target's; opened before anybody outside sees it."""
 
@@ -46,6 +65,10 @@ class Feed:
         self.close()
         self._reading = self._read(offset)
         return self._reading
+
+    def hash_from_now_on(self) -> bool:
+        """Have what is opened from now on hashed on its way; answer whether that was left to the registry so far."""
+        return isinstance(self._opener, TrustingOpener) and self._opener.hash_from_now_on()
 
     def counted(self, pieces: Iterable[bytes], start: int) -> Iterator[bytes]:
         """Yield pieces that begin at ``start`` of the blob, and count them as sent. Raises Stopped."""

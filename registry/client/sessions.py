@@ -26,6 +26,13 @@ class SessionLostError(Exception):
     """The registry does not know the session any more, or cannot say how far it is: start another one."""
 
 
+class ContentRefusedError(SessionLostError):
+    """The registry says that what arrived is not the blob, and not all of that was hashed by us: send it once more.
+
+    Nobody knows yet whether the source or the way is to blame. The second time the source's hash tells.
+    """
+
+
 class UploadShelf(Protocol):
     """Where the addresses of open upload sessions lie, for whoever goes on after a worker died. Never raises.
 
@@ -205,6 +212,17 @@ def mount_blob(exchange: Exchange, repository: str, digest: str, *, from_reposit
         mounted.cancel()
         return False
     return mounted
+
+
+def body_headers(size_bytes: int, *, start: int = 0, has_range: bool = False) -> dict[str, str]:
+    """Always a length (chunked transfer encoding is refused or buffered by many), and the one type allowed.
+
+    "Content-Range: <start>-<end>" comes without unit and total; distribution looks at it only beside a length.
+    """
+    headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size_bytes)}
+    if size_bytes and (start or has_range):
+        headers["Content-Range"] = f"{start}-{start + size_bytes - 1}"
+    return headers
 
 
 def _minimum_chunk(answer: Answer) -> int:

@@ -5,18 +5,22 @@ sticks at the first chunk, zot's and Aliyun's were wrong: regclient #961, #627).
 an error, at most ten times, and believed only when its answer is possible.
 """
 
+import logging
 import time
 from collections.abc import Iterable
 
 from registry.client.blobs import has_blob
 from registry.client.exchange import Exchange
 from registry.client.feeding import Feed, Opener, SourceFailure, as_opener, in_blocks, in_chunks
+from registry.client.proving import refuses_content
 from registry.client.sessions import (
     CHUNK_ACCEPTED,
     NO_SHELF,
+    ContentRefusedError,
     Session,
     SessionLostError,
     UploadShelf,
+    body_headers,
     find_session,
     give_up_session,
     open_session,
@@ -37,6 +41,8 @@ from registry.media import Descriptor
 from registry.reference import validate_digest, validate_repository_name
 from registry.scopes import push
 from registry.transport import Answer, Request
+
+logger = logging.getLogger(__name__)
 
 FALLBACK_CHUNK_BYTES = 4 << 20
 """GitHub's registry refuses more than 4 MiB."""
@@ -121,6 +127,8 @@ class _Upload:
                 self._fill(current, offset)
                 self._shelf.drop(self._repository, self._descriptor.digest)
                 return
+            except ContentRefusedError:
+                self._end(current)
             except SessionLostError:
                 self._end(current)  # first: whatever is asked next may fail as well
                 if has_blob(self._exchange, self._repository, self._descriptor.digest):
@@ -183,7 +191,7 @@ class _Upload:
 
     def _put(self, session: Session, offset: int) -> None:
         """Send all there is left in the completing PUT: one request fewer than a PATCH and a PUT."""
-        headers = _body_headers(self._descriptor.size_bytes - offset, start=offset)
+        headers = body_headers(self._descriptor.size_bytes - offset, start=offset)
         url = session.commit_url(self._descriptor.digest)
         request = Request(
             "PUT", url, self._attempt, headers, lambda: self._feed.counted(self._feed.open(offset), offset)
@@ -194,6 +202,8 @@ class _Upload:
         """PATCH the rest, holding one chunk in memory, so that it can be sent again without reading it again."""
         if chunk_bytes > LARGEST_CHUNK_BYTES:
             raise TooLargeError(f"{self._attempt}: the registry wants chunks of at least {chunk_bytes} bytes")
+        if not offset:
+            self._feed.hash_from_now_on()  # what the registry has proven was for a blob in one request
         for chunk in in_chunks(self._feed.open(offset), chunk_bytes):
             self._send_chunk(session, chunk, offset)
             offset += len(chunk)
@@ -213,7 +223,7 @@ class _Upload:
                     raise SessionLostError from error
 
     def _patch(self, session: Session, part: memoryview, start: int) -> None:
-        headers = _body_headers(len(part), start=start, has_range=True)
+        headers = body_headers(len(part), start=start, has_range=True)
         request = Request(
             "PATCH", session.url, self._attempt, headers, lambda: self._feed.counted(in_blocks(part), start)
         )
@@ -234,18 +244,22 @@ class _Upload:
         return smaller
 
     def _commit(self, session: Session) -> None:
-        headers = _body_headers(0)
+        headers = body_headers(0)
         self._complete(Request("PUT", session.commit_url(self._descriptor.digest), self._attempt, headers, b""))
 
     def _complete(self, request: Request) -> None:
-        """Send the completing PUT; what is wrong after it was pieced together is sent once more from the beginning."""
+        """Send the completing PUT; what is refused without having been hashed here is sent once more, and hashed."""
         try:
             self._finish(self._send(request))
-        except DigestMismatchError as error:
-            if not self._is_pieced:
+        except RegistryError as error:
+            if not refuses_content(error):
+                raise
+            was_unhashed = self._feed.hash_from_now_on()
+            if not (was_unhashed or self._is_pieced):
                 raise
             self._is_pieced = False
-            raise SessionLostError from error
+            logger.warning("registry.content_refused repository=%s error=%s", self._repository, error)
+            raise ContentRefusedError from error
 
     def _finish(self, answer: Answer) -> None:
         """Check the answer to the completing PUT: 201, with some registries 204 or 202."""
@@ -254,6 +268,7 @@ class _Upload:
         answer.discard()
         digest, named = self._descriptor.digest, answer.headers.get("Docker-Content-Digest", "")
         if named.partition(":")[0] == digest.partition(":")[0] and named != digest:
+            self._exchange.connection.learned.verifies_uploads = False
             raise DigestMismatchError(f"{self._attempt}: the registry stored {named[:80]}")
         if answer.status == 202 and not has_blob(self._exchange, self._repository, digest):
             raise SessionLostError
@@ -286,14 +301,3 @@ class _Upload:
 
     def _send(self, request: Request) -> Answer:
         return self._exchange.try_send(request, push(self._repository))
-
-
-def _body_headers(size_bytes: int, *, start: int = 0, has_range: bool = False) -> dict[str, str]:
-    """Always a length (chunked transfer encoding is refused or buffered by many), and the one type allowed.
-
-    "Content-Range: <start>-<end>" comes without unit and total; distribution looks at it only beside a length.
-    """
-    headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size_bytes)}
-    if size_bytes and (start or has_range):
-        headers["Content-Range"] = f"{start}-{start + size_bytes - 1}"
-    return headers
