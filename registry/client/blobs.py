@@ -64,7 +64,7 @@ class BlobSource:
 
     Hash states are kept every 16 MiB, so that reading again from an offset neither starts over nor skips the
     verification. The last piece is held back until size and digest are right: whoever uploads what this yields
-    can never complete a wrong blob.
+    can never complete a wrong blob. All that unless the verification is left to those who get the bytes.
     """
 
     def __init__(self, exchange: Exchange, repository: str, descriptor: Descriptor) -> None:
@@ -87,8 +87,12 @@ class BlobSource:
         Its content is not verified, as no hash can begin there: only for a target that verifies the whole.
         """
         other = BlobSource(self._exchange, self._repository, self._descriptor)
-        other._is_verified = False
+        other.leave_verification()
         return other
+
+    def leave_verification(self) -> None:
+        """Hash nothing: everybody who is given these bytes verifies the whole. Only before anything is read."""
+        self._is_verified = False
 
     def twin(self, stop: StopFlag) -> "BlobSource":
         """Return the same blob for another reading that obeys another stop flag and knows the hash states so far."""

@@ -227,7 +227,7 @@ class _Upload:
         request = Request(
             "PATCH", session.url, self._attempt, headers, lambda: self._feed.counted(in_blocks(part), start)
         )
-        answer = self._send(request)
+        answer = self._exchange.try_send(request, push(self._repository))
         if answer.status not in CHUNK_ACCEPTED:
             raise self._refused(answer)
         answer.discard()
@@ -250,7 +250,7 @@ class _Upload:
     def _complete(self, request: Request) -> None:
         """Send the completing PUT; what is refused without having been hashed here is sent once more, and hashed."""
         try:
-            self._finish(self._send(request))
+            self._finish(self._exchange.try_send(request, push(self._repository)))
         except RegistryError as error:
             if not refuses_content(error):
                 raise
@@ -298,6 +298,3 @@ class _Upload:
         if getattr(error, "status", None) == 416 and offset == refused_at:
             raise SessionLostError  # it refuses the very offset that it names
         return offset
-
-    def _send(self, request: Request) -> Answer:
-        return self._exchange.try_send(request, push(self._repository))

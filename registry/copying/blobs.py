@@ -9,8 +9,9 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 
-from registry.client import NO_SHELF
+from registry.client import NO_SHELF, TrustingOpener, may_go_unhashed
 from registry.copying.events import BlobCopied, BlobMeter, BlobMounted, BlobPresent, BlobRead, BlobStarted, Teller
 from registry.copying.halt import Halt, HaltedShelf, first_cause, raise_first_failure
 from registry.copying.memory import Found, Standing
@@ -170,13 +171,19 @@ class BlobMover:
     def _upload(self, blob: Descriptor, mount_from: str) -> None:
         meter = BlobMeter(self._teller, blob.digest)
         self._teller.tell(BlobStarted(blob.digest, blob.size_bytes))
+
+        def open_at(offset: int, is_hashed: bool = True) -> Iterator[bytes]:
+            return self._measured(blob, offset, meter, is_hashed=is_hashed)
+
+        is_verified_there = self._is_verified_there(blob, is_sent=not mount_from)
         is_mounted = self._target.client.upload_blob(
             self._target.repository,
             blob,
-            lambda offset: self._measured(blob, offset, meter),
+            TrustingOpener(open_at) if is_verified_there else open_at,
             mount_from=mount_from,
             chunk_bytes=self._options.chunk_bytes,
-            shelf=self._shelf,
+            # Nobody here could verify the whole of an upload that is gone on with.
+            shelf=NO_SHELF if self._target.client.connection.learned.verifies_uploads is False else self._shelf,
         )
         if is_mounted:
             self._count(mounted_bytes=blob.size_bytes)
@@ -187,21 +194,34 @@ class BlobMover:
         self._count(copied_bytes=sent_bytes, present_bytes=meter.resumed_bytes, copied_blobs=1)
         self._teller.tell(BlobCopied(blob.digest, blob.size_bytes))
 
-    def _measured(self, blob: Descriptor, offset: int, meter: BlobMeter) -> Iterator[bytes]:
+    def _is_verified_there(self, blob: Descriptor, *, is_sent: bool) -> bool:
+        """Answer whether the target is known to verify such a blob, so that it need not be hashed here.
+
+        Found out only where the blob is surely sent. What is sent in chunks the registry's proof does not speak of.
+        """
+        if self._options.chunk_bytes is not None or not may_go_unhashed(blob):
+            return False
+        client = self._target.client
+        if is_sent:
+            return client.verifies_uploads(self._target.repository)
+        return client.connection.learned.verifies_uploads is True
+
+    def _measured(self, blob: Descriptor, offset: int, meter: BlobMeter, *, is_hashed: bool) -> Iterator[bytes]:
         meter.restart(offset)
-        with closing(self._pieces(blob, offset)) as pieces:
+        with closing(self._pieces(blob, offset, is_hashed=is_hashed)) as pieces:
             for piece in pieces:
                 for step in in_steps(piece, self._options.pace, self._halt.check):
                     meter.advance(len(step))
                     yield step
 
-    def _pieces(self, blob: Descriptor, offset: int) -> Generator[bytes, None, None]:
+    def _pieces(self, blob: Descriptor, offset: int, *, is_hashed: bool) -> Generator[bytes, None, None]:
         """Yield what the descriptor itself carries, if it is the right content (that saves a GET); else read."""
         content = blob.data
         if content and len(content) == blob.size_bytes and is_content_of(blob.digest, content):
             yield from (content[start : start + BLOCK_BYTES] for start in range(offset, len(content), BLOCK_BYTES))
         else:
-            yield from self._reader.pieces(blob, offset, lambda delta: self._on_read(blob, delta))
+            on_read = partial(self._on_read, blob)
+            yield from self._reader.pieces(blob, offset, on_read, is_hashed=is_hashed)
 
     def _on_read(self, blob: Descriptor, delta_bytes: int) -> None:
         self._count(read_bytes=delta_bytes)

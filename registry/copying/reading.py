@@ -3,7 +3,8 @@
 One thread reads and hashes while the targets' threads send: hashlib and sockets release the GIL. That pays for a single
 target too (512 MiB between two docker-registries, two busy cores, median of 9, against reading in the sending thread:
 0.73 of the time in one layer, 0.89 in four, for 1.0 and 1.08 of the CPU). What was read waits in a queue per target, at
-most ``QUEUE_BYTES`` of it; the queues share their blocks.
+most ``QUEUE_BYTES`` of it; the queues share their blocks. Nothing is hashed where all targets of a reading are known to
+verify what they are sent (``registry.client.proving``).
 
 The rule for a target that lags: when its queue is full, the reading waits for it, and so do the others. It may hold
 them up for ``stall_seconds`` per blob; only time in which another target really has nothing to send is counted. Then it
@@ -34,6 +35,8 @@ class Share:
     """Told how many bytes were read at the source on this target's account."""
     rank: int = 0
     """The place of its target; what is read for several is told to the first of them."""
+    is_hashed: bool = True
+    """Its bytes are to be verified on their way; else its target does that."""
     queue: deque[bytes] = field(default_factory=deque)
     queued_bytes: int = 0
     is_hungry: bool = False
@@ -90,13 +93,17 @@ class Reading:
     def begin(self) -> None:
         """Start reading: once, by whoever finds that nobody is missing.
 
-        What fits into one block is read at once, by the calling thread, as no queue fills up.
+        The bytes are hashed if that is wanted for one of the targets: now all of them are known. What fits into one
+        block is read at once, by the calling thread, as no queue fills up.
         """
         with self._is_fed:
             self._has_begun = True
             is_deserted = not self._shares
+            is_hashed = any(share.is_hashed for share in self._shares)
         if is_deserted:
             return
+        if not is_hashed:
+            self._source.leave_verification()
         if self._rest_bytes <= BLOCK_BYTES:
             self._run()
         else:

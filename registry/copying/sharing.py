@@ -137,18 +137,21 @@ class Reader:
         """Say that it wants nothing more."""
         self._readings.settle(self, set())
 
-    def pieces(self, blob: Descriptor, offset: int, on_read: Callable[[int], None]) -> Generator[bytes, None, None]:
+    def pieces(
+        self, blob: Descriptor, offset: int, on_read: Callable[[int], None], *, is_hashed: bool = True
+    ) -> Generator[bytes, None, None]:
         """Yield the blob's bytes from the offset on, shared with other targets when they are read from the beginning.
 
         What is yielded last has been verified together with everything this target was given before; that an upload of
-        an earlier attempt is gone on with leaves it to the target to verify the whole.
+        an earlier attempt is gone on with leaves it to the target to verify the whole; so does ``is_hashed=False``.
         """
         if not offset and self._is_only_one and blob.size_bytes <= BLOCK_BYTES:
             yield from self._at_once(blob, on_read)
             return
         is_alone = offset > 0
         while True:
-            share, begin = self._take_part(blob, offset, on_read, is_alone=is_alone)
+            share = Share(on_read, self._rank, is_hashed=is_hashed)
+            begin = self._take_part(share, blob, offset, is_alone=is_alone)
             reading = self._shares[share]
             try:
                 begin()
@@ -184,11 +187,8 @@ class Reader:
         for share, reading in shares:
             reading.leave(share)
 
-    def _take_part(
-        self, blob: Descriptor, offset: int, on_read: Callable[[int], None], *, is_alone: bool
-    ) -> tuple[Share, Callable[[], None]]:
-        """Join a reading; return the part in it and what makes it begin."""
-        share = Share(on_read, self._rank)
+    def _take_part(self, share: Share, blob: Descriptor, offset: int, *, is_alone: bool) -> Callable[[], None]:
+        """Join a reading; return what makes it begin."""
         begin: Callable[[], None]
         if is_alone:
             self.decline(blob.digest)
@@ -206,4 +206,4 @@ class Reader:
             self._shares[share] = reading
             # Hash states belong to the bytes that this target was given, not to those of another reading.
             self._followed[blob.digest] = reading.source
-        return share, begin
+        return begin

@@ -2,6 +2,7 @@
 
 import pytest
 
+from registry.client.proving import UNHASHED_BYTES
 from registry.digests import digest_of
 from registry.testkit import Fault, MemoryRegistry, known_faults
 from registry.testkit.images import BuiltManifest
@@ -39,6 +40,30 @@ def test_a_target_that_loses_every_blob_gets_no_tag(pair, settings):
     pair.target.faults.add(lose_blobs_after(pair.target, "test/app", times=None))
     execution = replicate(pair.make_rule())
     assert (execution.status, execution.reason_code) == (Status.FAILED, "blob_unknown")
+    assert pair.target.tags("test/app") == {}
+    assert_sound(pair, execution)
+
+
+@pytest.mark.parametrize("accepts_any_digest", [False, True], ids=["verifies", "lies"])
+def test_a_large_layer_that_is_damaged_on_its_way_arrives_in_the_end(make_pair, accepts_any_digest):
+    pair = make_pair(target={"accepts_any_digest": accepts_any_digest})
+    pair.source.add_image("test/app", "v1", layer_sizes=[UNHASHED_BYTES])
+    pair.source.faults.add(known_faults.corrupted_body(400, 2, pattern=known_faults.BLOB))
+    execution = replicate(pair.make_rule())
+    assert execution.status == Status.SUCCEEDED
+    assert pair.target.tags("test/app") == pair.source.tags("test/app")
+    assert_sound(pair, execution)
+
+
+@pytest.mark.parametrize("accepts_any_digest", [False, True], ids=["verifies", "lies"])
+def test_a_large_layer_that_is_always_damaged_gets_no_tag(make_pair, settings, accepts_any_digest):
+    settings.RETRY_GIVE_UP_SECONDS = 0.3
+    pair = make_pair(target={"accepts_any_digest": accepts_any_digest})
+    pair.source.add_image("test/app", "v1", layer_sizes=[UNHASHED_BYTES])
+    pair.source.faults.add(known_faults.corrupted_body(400, None, pattern=known_faults.BLOB))
+    execution = replicate(pair.make_rule())
+    assert (execution.status, execution.reason_code) == (Status.FAILED, "digest_mismatch")
+    assert "the registry sent other content" in execution.transfers.get().reason
     assert pair.target.tags("test/app") == {}
     assert_sound(pair, execution)
 

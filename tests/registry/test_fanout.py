@@ -278,7 +278,7 @@ def test_a_target_that_stalls_is_left_behind_and_catches_up_alone(source, target
     assert finished[1] > max(finished[0], finished[2]) + 0.5
     ranges = [request.headers["range"] for request in source.requests if "range" in request.headers]
     assert len(ranges) == 1  # it went on from where it was, in the upload session that it had
-    assert len(targets[1].requests_for("POST", BLOB_UPLOAD)) == 2  # layer and config
+    assert len(targets[1].requests_for("POST", BLOB_UPLOAD)) == 3  # layer, config, and whether it verifies
     assert sum(outcome.bytes_read for outcome in outcomes) == sent_bytes(source) < 2 * blob_bytes(source)
 
 

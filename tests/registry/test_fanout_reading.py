@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from registry import CopySource, Descriptor, Stopped
+from registry import CopySource, Descriptor, DigestMismatchError, Stopped
 from registry.copying.halt import Halt
 from registry.copying.sharing import Reader, Readings
-from registry.testkit import GeneratedContent, MemoryRegistry
+from registry.testkit import GeneratedContent, MemoryRegistry, known_faults
 from registry.testkit import digest_of as digest_of_content
 
 SIZE_BYTES = 40 << 20
@@ -48,6 +48,7 @@ class Taker(threading.Thread):
     reader: Reader
     blob: Descriptor
     pause_seconds: float = 0.0
+    is_hashed: bool = True
     read_bytes: int = 0
     digest: str = ""
     seconds: float = 0.0
@@ -64,11 +65,11 @@ class Taker(threading.Thread):
     def run(self):
         began, hasher = time.monotonic(), hashlib.sha256()
         try:
-            for piece in self.reader.pieces(self.blob, 0, self.count):
+            for piece in self.reader.pieces(self.blob, 0, self.count, is_hashed=self.is_hashed):
                 hasher.update(piece)
                 self.has_begun.set()
                 time.sleep(self.pause_seconds)
-        except Stopped as error:
+        except (Stopped, DigestMismatchError) as error:
             self.error = error
         self.digest = f"sha256:{hasher.hexdigest()}"
         self.seconds = time.monotonic() - began
@@ -104,6 +105,39 @@ def test_a_slow_taker_holds_the_others_up_for_the_stall_time_and_then_goes_on_al
     assert rest.removeprefix("bytes=").removesuffix("-").isdecimal()
     offset = int(rest[6:-1])
     assert slow.read_bytes + quick[0].read_bytes + quick[1].read_bytes == SIZE_BYTES + SIZE_BYTES - offset
+
+
+def test_what_nobody_hashes_is_gone_on_with_from_where_it_was(source, blob, make_readers):
+    readers = make_readers(2, stall_seconds=0.5)
+    slow, quick = Taker(readers[0], blob, 0.1, is_hashed=False), Taker(readers[1], blob, is_hashed=False)
+
+    run_all(slow, quick)
+
+    assert {slow.digest, quick.digest} == {blob.digest}
+    whole, rest = ranges(source)
+    assert whole == ""
+    assert slow.read_bytes + quick.read_bytes == 2 * SIZE_BYTES - int(rest.removeprefix("bytes=").removesuffix("-"))
+
+
+@pytest.mark.parametrize("wishes", [(True, True), (True, False), (False, True)], ids=str)
+def test_one_who_wants_it_hashed_has_it_hashed_for_all(source, blob, make_readers, wishes):
+    source.faults.add(known_faults.corrupted_body(30_000_000))
+    readers = make_readers(2, stall_seconds=20)
+    takers = [Taker(reader, blob, is_hashed=wish) for reader, wish in zip(readers, wishes, strict=True)]
+
+    run_all(*takers)
+
+    assert all(isinstance(taker.error, DigestMismatchError) for taker in takers)
+
+
+def test_what_nobody_wants_hashed_is_given_as_it_came(source, blob, make_readers):
+    source.faults.add(known_faults.corrupted_body(30_000_000))
+    takers = [Taker(reader, blob, is_hashed=False) for reader in make_readers(2, stall_seconds=20)]
+
+    run_all(*takers)
+
+    assert takers[0].digest == takers[1].digest != blob.digest
+    assert [taker.error for taker in takers] == [None, None]
 
 
 def test_takers_that_are_all_slow_stay_together(source, blob, make_readers):

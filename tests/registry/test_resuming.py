@@ -1,5 +1,6 @@
 """Uploads that somebody did not come to end, gone on with by the next one: the shelf lies in a real Valkey."""
 
+import time
 from functools import partial
 
 import pytest
@@ -7,6 +8,7 @@ import redis
 
 from registry import CopyOptions, CopySource, CopyTarget, NetworkError, copy_artifact
 from registry.client.uploads import SHELVED_BYTES
+from registry.connection import Denial
 from registry.copying import BlobCopied, BlobProgress, BlobRead, BlobResumed, BlobTakenBack, TargetFinished
 from registry.media import Descriptor
 from registry.testkit import Fault, GeneratedContent, MemoryRegistry
@@ -58,15 +60,18 @@ def digest(source):
     return source.add_image("team/app", "1", layers=[CONTENT])
 
 
-@pytest.fixture
-def copy(source, make_client, shelf, digest):
-    """Copy it as one worker would: `copy(target)`; give the events."""
+@pytest.fixture(params=[True, None], ids=["unhashed", "hashed"])
+def copy(source, make_client, shelf, digest, request):
+    """Copy it as one worker would: `copy(target)`; give the events. Targets have proven that they verify, or cannot."""
 
     def run(target, **options):
         events = []
+        client = make_client(target)
+        client.connection.learned.verifies_uploads = request.param
+        client.connection.learned.verification_denial = Denial("it was away", time.monotonic())
         (outcome,) = copy_artifact(
             CopySource(make_client(source), "team/app", digest),
-            [CopyTarget(make_client(target), "mirror/app", ("1",), shelf=shelf)],
+            [CopyTarget(client, "mirror/app", ("1",), shelf=shelf)],
             options=CopyOptions(**options),
             on_event=lambda _, event: events.append(event),
         )
@@ -332,6 +337,21 @@ def test_wrong_bytes_in_a_session_cost_one_more_start(source, target, copy, shel
     assert sum_of(events, BlobTakenBack) > BROKE_AT
     assert_adds_up(events)
     assert_arrived(target, digest, shelf)
+
+
+def test_nothing_is_gone_on_with_where_nobody_would_verify_the_whole(source, copy, shelf, digest, make_client):
+    with MemoryRegistry(accepts_any_digest=True) as target:
+        break_copy(copy, target)
+        append(target, b"what somebody else appended")
+        client = make_client(target)
+
+        copy_artifact(
+            CopySource(make_client(source), "team/app", digest),
+            [CopyTarget(client, "mirror/app", ("1",), shelf=shelf)],
+        )
+
+        assert client.connection.learned.verifies_uploads is False
+        assert target.blob_bytes("mirror/app", BLOB.digest) == read_all(CONTENT)
 
 
 def test_small_blobs_are_never_shelved(target, shelf, make_client):

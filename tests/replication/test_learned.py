@@ -2,6 +2,7 @@
 
 import pytest
 
+from registry.client.proving import UNHASHED_BYTES
 from registry.testkit import known_faults
 from replication.models import Status
 from targets import clients
@@ -34,3 +35,18 @@ def test_how_large_a_request_may_be_is_found_out_once(pair, run, restart):
     assert run(pair.make_rule()).status == Status.SUCCEEDED
     assert pair.target.tags("test/other") == {"v1": digest}
     assert 413 not in {request.status for request in pair.target.requests}
+
+
+def test_that_a_registry_verifies_is_found_out_once(pair, run, restart):
+    pair.source.add_image("test/app", "v1", layer_sizes=[UNHASHED_BYTES])
+    assert run(pair.make_rule()).status == Status.SUCCEEDED
+    assert [request.status for request in pair.target.requests].count(400) == 1
+    pair.target_endpoint.refresh_from_db()
+    assert pair.target_endpoint.capabilities["verifies_uploads"] is True
+
+    restart()
+    pair.target.requests.clear()
+    digest = pair.source.add_image("test/other", "v1", layer_sizes=[UNHASHED_BYTES + 1])
+    assert run(pair.make_rule()).status == Status.SUCCEEDED
+    assert pair.target.tags("test/other") == {"v1": digest}
+    assert 400 not in {request.status for request in pair.target.requests}
