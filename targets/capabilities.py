@@ -59,6 +59,12 @@ def _acknowledges_subject(value: Any) -> str:
     return _("It takes no note of what a pushed signature refers to: a tag has to say so.")
 
 
+def _verifies_uploads(value: Any) -> str:
+    if value:
+        return _("It refuses content with a wrong digest: large layers are verified there.")
+    return _("It takes content with a wrong digest: every layer is verified on its way there.")
+
+
 def _sends_links(value: Any) -> str:
     return _("It says where a list goes on.")
 
@@ -71,4 +77,5 @@ _WORDS: dict[str, Callable[[Any], str]] = {
     "referrers_api": _referrers_api,
     "acknowledges_subject": _acknowledges_subject,
     "sends_links": _sends_links,
+    "verifies_uploads": _verifies_uploads,
 }
