@@ -14,7 +14,7 @@ from registry.reference import canonical_registry_url, hub_repository, is_docker
 from registry.tally import Tally
 from registry.tokens import TokenRequester
 from registry.transport import Answer, Request, perform
-from registry.wire import Proxy, Timeouts, Way, Wire, make_tls_context
+from registry.wire import CAN_SPLICE, Proxy, Timeouts, Way, Wire, make_tls_context
 
 __all__ = ["Connection", "Denial", "Learned", "RegistrySettings", "Tally", "Timeouts"]
 
@@ -100,6 +100,11 @@ class Connection:
         )
         self.authenticator = Authenticator(credentials, requester, probe=self.probe)
         _living.add(self)
+
+    @property
+    def is_plain(self) -> bool:
+        """Answer whether bytes from here and to here may stay in the kernel: there is no TLS."""
+        return CAN_SPLICE and self.base_url.startswith("http:")
 
     def url_of(self, path: str) -> str:
         """Return the address of a path below ``/v2/``."""

@@ -4,9 +4,11 @@ The client knows only this protocol. Its default lets everything through and cos
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from typing import Protocol
+
+from registry.wire import Pieces
 
 _BLOB = re.compile(r"/blobs/[A-Za-z0-9+._-]+:[0-9a-fA-F]+(?:\?|$)")
 _UPLOAD = "/blobs/uploads/"
@@ -101,7 +103,7 @@ class OpenGate:
         return OPEN_PERMIT
 
 
-def paced(pieces: Iterable[bytes], permit: Permit) -> Iterator[bytes]:
+def paced(pieces: Pieces, permit: Permit) -> Iterator[bytes]:
     """Yield what is sent in blocks of the permit's size, each when it may go."""
     for piece in pieces:
         block_bytes = permit.block_bytes or len(piece)

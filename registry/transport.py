@@ -9,8 +9,9 @@ import http.client
 import socket
 import ssl
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from registry.errors import (
     DnsError,
@@ -26,13 +27,14 @@ from registry.guards import is_same_host, is_same_origin, resolve_location
 from registry.redaction import redact_text
 from registry.refusals import Refusal
 from registry.tally import Tally
-from registry.wire import ProxyError, Reply, Wire
+from registry.wire import Piece, Pieces, ProxyError, Reply, Wire
 
-Body = bytes | Callable[[], Iterable[bytes]] | None
+Body = bytes | Callable[[], Pieces] | None
 """What is sent: bytes, or something that opens the bytes anew each time they have to be sent."""
 
 REDIRECT_LIMIT = 5
 ERROR_BODY_BYTES = 64 * 1024
+AnyPiece = TypeVar("AnyPiece", bytes, Piece)
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 _BROKEN = (OSError, http.client.HTTPException, zlib.error)
@@ -80,11 +82,19 @@ class Answer:
 
     def stream(self, *, block_bytes: int, is_decoded: bool = False) -> Iterator[bytes]:
         """Yield the body as it arrives, in pieces of at most ``block_bytes``."""
+        return self._metered(self._reply.pieces(self._within_pace(block_bytes), is_decoded=is_decoded))
+
+    def pass_on(self, *, block_bytes: int) -> Iterator[Piece]:
+        """Yield the same undecoded, for somebody who only sends it on: so it may stay in the kernel."""
+        return self._metered(self._reply.passages(self._within_pace(block_bytes)))
+
+    def _within_pace(self, block_bytes: int) -> int:
+        return min(block_bytes, self._permit.block_bytes or block_bytes)
+
+    def _metered(self, pieces: Iterator[AnyPiece]) -> Iterator[AnyPiece]:
         permit = self._permit
-        if permit.block_bytes is not None:
-            block_bytes = min(block_bytes, permit.block_bytes)
         try:
-            for piece in self._reply.pieces(block_bytes, is_decoded=is_decoded):
+            for piece in pieces:
                 if permit.block_bytes is not None:
                     permit.await_bytes(len(piece))
                 if self._tally is not None:

@@ -1,6 +1,6 @@
 """The registry client: one object per piece of work, its verbs sorted by noun into the modules beside this one."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 
 from registry.client import blobs, deletion, fallback, listings, manifests, proving, referrers, sessions, uploads
@@ -19,6 +19,7 @@ from registry.refusals import is_web_page
 from registry.scopes import NO_SCOPE
 from registry.tally import Tally
 from registry.transport import Request
+from registry.wire import Pieces
 
 __all__ = [
     "NO_SHELF",
@@ -171,7 +172,7 @@ class RegistryClient:
         self,
         repository: str,
         descriptor: Descriptor,
-        source: Iterable[bytes] | Opener,
+        source: Pieces | Opener,
         *,
         mount_from: str = "",
         chunk_bytes: int | None = None,

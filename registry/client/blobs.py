@@ -3,7 +3,7 @@
 import re
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
 
@@ -21,8 +21,8 @@ from registry.guards import is_same_origin
 from registry.media import Descriptor
 from registry.reference import validate_digest, validate_repository_name
 from registry.scopes import pull
-from registry.transport import Answer, Request
-from registry.wire import BLOCK_BYTES
+from registry.transport import Answer, AnyPiece, Request
+from registry.wire import BLOCK_BYTES, Piece
 
 SMALL_BLOB_BYTES = 8 << 20
 _CHECKPOINT_BYTES = 16 << 20
@@ -113,13 +113,13 @@ class BlobSource:
     def open(self, offset: int = 0) -> Generator[bytes, None, None]:
         """Yield the bytes from the offset to the end."""
         if not self._is_verified:
-            yield from self._resumed(offset)
+            yield from self._resumed(offset, self._streamed)
             return
         with self._lock:
             position = max(start for start in self._checkpoints if start <= offset)
             hasher = self._checkpoints[position].copy()
         skipped_bytes = offset - position
-        for piece in self._resumed(position):
+        for piece in self._resumed(position, self._streamed):
             position += len(piece)
             hasher.update(piece)
             self._newest = (position, hasher)
@@ -131,6 +131,10 @@ class BlobSource:
             skipped_bytes = max(0, skipped_bytes - len(piece))
         if self._descriptor.size_bytes == 0:
             self._verify(hasher)
+
+    def pass_on(self, offset: int = 0) -> Generator[Piece, None, None]:
+        """Yield the bytes from the offset to the end, unverified, for somebody who only sends them on."""
+        yield from self._resumed(offset, self._passed_on)
 
     def interrupt(self) -> None:
         """Wake the thread that waits for bytes; safe to call from any thread."""
@@ -152,12 +156,12 @@ class BlobSource:
     def _attempt(self) -> str:
         return f"Reading the blob {self._descriptor.digest} of {self._repository}"
 
-    def _resumed(self, position: int) -> Iterator[bytes]:
+    def _resumed(self, position: int, read: Callable[[Answer], Iterator[AnyPiece]]) -> Iterator[AnyPiece]:
         """Yield exactly the bytes from the position to the descriptor's size, going on after each break."""
         breaks, last_break_at = 0, position
         while position < self._descriptor.size_bytes:
             try:
-                for piece in self._once(position):
+                for piece in self._once(position, read):
                     position += len(piece)
                     yield piece
                 if position < self._descriptor.size_bytes:
@@ -172,7 +176,7 @@ class BlobSource:
                 self._exchange.count_retry()
                 self._pause(_FIRST_PAUSE_SECONDS * 2 ** (breaks - 1))
 
-    def _once(self, position: int) -> Iterator[bytes]:
+    def _once(self, position: int, read: Callable[[Answer], Iterator[AnyPiece]]) -> Iterator[AnyPiece]:
         """Yield what one request gives from the position on; signed addresses expire, so ask the registry anew."""
         headers = {"Range": f"bytes={position}-"} if position else {}
         url = self._exchange.url_of(self._repository, f"blobs/{self._descriptor.digest}")
@@ -184,16 +188,24 @@ class BlobSource:
         with closing(answer):
             skipped_bytes = self._start_of(answer, position)
             remaining_bytes = self._descriptor.size_bytes - position
-            for piece in answer.stream(block_bytes=BLOCK_BYTES, is_decoded=self._is_recoded(answer)):
+            for piece in read(answer):
                 self._exchange.check_stop()
                 self.received_bytes += len(piece)
-                wanted = piece[skipped_bytes : skipped_bytes + remaining_bytes]
+                wanted = piece
+                if skipped_bytes or len(piece) > remaining_bytes:
+                    wanted = piece[skipped_bytes : skipped_bytes + remaining_bytes]
                 skipped_bytes = max(0, skipped_bytes - len(piece))
                 remaining_bytes -= len(wanted)
                 if wanted:
                     yield wanted
                 if not remaining_bytes:
                     return  # the descriptor rules: whatever else is sent is not the blob
+
+    def _streamed(self, answer: Answer) -> Iterator[bytes]:
+        return answer.stream(block_bytes=BLOCK_BYTES, is_decoded=self._is_recoded(answer))
+
+    def _passed_on(self, answer: Answer) -> Iterator[Piece]:
+        return self._streamed(answer) if self._is_recoded(answer) else answer.pass_on(block_bytes=BLOCK_BYTES)
 
     def _refused(self, answer: Answer, url: str) -> RegistryError:
         """Storage that refuses a signed link speaks of that link (S3, Azure: 403 once it has expired), not of us."""

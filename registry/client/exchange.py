@@ -1,7 +1,7 @@
 """Sending a request on behalf of a piece of work: stop flag, authorisation, one retry, refusals."""
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
@@ -20,6 +20,7 @@ from registry.gate import Permit, lane_of, paced
 from registry.scopes import Scope
 from registry.tally import Tally
 from registry.transport import Answer, Request
+from registry.wire import Pieces
 
 logger = logging.getLogger(__name__)
 
@@ -139,5 +140,5 @@ class Exchange:
                 logger.warning("registry.warning url=%s text=%r", self.connection.base_url, text[:300])
 
 
-def _open_paced(open_body: Callable[[], Iterable[bytes]], permit: Permit) -> Iterator[bytes]:
+def _open_paced(open_body: Callable[[], Pieces], permit: Permit) -> Iterator[bytes]:
     return paced(open_body(), permit)

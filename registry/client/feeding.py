@@ -1,12 +1,12 @@
 """The bytes of a blob on their way out: opened as often as needed, counted, and let go of in time."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 from registry.client.exchange import Exchange
 from registry.errors import NetworkError, RegistryError
-from registry.wire import BLOCK_BYTES
+from registry.wire import BLOCK_BYTES, Piece, Pieces
 
-Opener = Callable[[int], Iterable[bytes]]
+Opener = Callable[[int], Pieces]
 """Gives the blob's bytes from an offset on, each time it is called."""
 
 
@@ -16,11 +16,11 @@ class TrustingOpener:
     ``open_at`` takes the offset, and whether the bytes are to be hashed.
     """
 
-    def __init__(self, open_at: Callable[[int, bool], Iterable[bytes]]) -> None:
+    def __init__(self, open_at: Callable[[int, bool], Pieces]) -> None:
         self._open_at = open_at
         self._is_hashed = False
 
-    def __call__(self, offset: int) -> Iterable[bytes]:
+    def __call__(self, offset: int) -> Pieces:
         return self._open_at(offset, self._is_hashed)
 
     def hash_from_now_on(self) -> bool:
@@ -37,13 +37,13 @@ class SourceFailure(Exception):
         self.error = error
 
 
-def as_opener(source: Iterable[bytes] | Opener) -> Opener:
+def as_opener(source: Pieces | Opener) -> Opener:
     """Return the source as something to open; a plain iterable can be opened once, at its beginning."""
     if callable(source):
         return source
     iterators = [iter(source)]
 
-    def open_once(offset: int) -> Iterable[bytes]:
+    def open_once(offset: int) -> Pieces:
         if offset or not iterators:
             raise NetworkError("The upload broke, and its content can be read only once")
         return iterators.pop()
@@ -57,10 +57,10 @@ class Feed:
     def __init__(self, exchange: Exchange, opener: Opener) -> None:
         self._exchange = exchange
         self._opener = opener
-        self._reading: Generator[bytes, None, None] | None = None
+        self._reading: Generator[Piece, None, None] | None = None
         self.sent_bytes = 0
 
-    def open(self, offset: int) -> Iterator[bytes]:
+    def open(self, offset: int) -> Iterator[Piece]:
         """Read from the offset on; what was being read before is let go of."""
         self.close()
         self._reading = self._read(offset)
@@ -70,7 +70,7 @@ class Feed:
         """Have what is opened from now on hashed on its way; answer whether that was left to the registry so far."""
         return isinstance(self._opener, TrustingOpener) and self._opener.hash_from_now_on()
 
-    def counted(self, pieces: Iterable[bytes], start: int) -> Iterator[bytes]:
+    def counted(self, pieces: Pieces, start: int) -> Iterator[Piece]:
         """Yield pieces that begin at ``start`` of the blob, and count them as sent. Raises Stopped."""
         position = start
         for piece in pieces:
@@ -87,7 +87,7 @@ class Feed:
             self._reading.close()
             self._reading = None
 
-    def _read(self, offset: int) -> Generator[bytes, None, None]:
+    def _read(self, offset: int) -> Generator[Piece, None, None]:
         """Yield the source's bytes; its errors are not the target's to recover from."""
         try:
             yield from self._opener(offset)
@@ -95,11 +95,11 @@ class Feed:
             raise SourceFailure(error) from error
 
 
-def in_chunks(pieces: Iterable[bytes], chunk_bytes: int) -> Iterator[bytes]:
+def in_chunks(pieces: Pieces, chunk_bytes: int) -> Iterator[bytes]:
     """Join and cut pieces into chunks of exactly this size; the last one may be shorter."""
     waiting = bytearray()
     for piece in pieces:
-        waiting += piece
+        waiting += piece[:]
         while len(waiting) >= chunk_bytes:
             yield bytes(waiting[:chunk_bytes])
             del waiting[:chunk_bytes]

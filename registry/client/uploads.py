@@ -7,7 +7,6 @@ an error, at most ten times, and believed only when its answer is possible.
 
 import logging
 import time
-from collections.abc import Iterable
 
 from registry.client.blobs import has_blob
 from registry.client.exchange import Exchange
@@ -41,6 +40,7 @@ from registry.media import Descriptor
 from registry.reference import validate_digest, validate_repository_name
 from registry.scopes import push
 from registry.transport import Answer, Request
+from registry.wire import Pieces
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def upload_blob(
     exchange: Exchange,
     repository: str,
     descriptor: Descriptor,
-    source: Iterable[bytes] | Opener,
+    source: Pieces | Opener,
     *,
     mount_from: str = "",
     chunk_bytes: int | None = None,

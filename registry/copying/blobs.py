@@ -20,7 +20,7 @@ from registry.copying.sharing import Reader
 from registry.copying.throttle import in_steps
 from registry.digests import is_content_of
 from registry.media import Descriptor
-from registry.wire import BLOCK_BYTES
+from registry.wire import BLOCK_BYTES, Piece
 
 _WATCH_SECONDS = 0.2
 _FEW_BLOBS = 4
@@ -172,7 +172,7 @@ class BlobMover:
         meter = BlobMeter(self._teller, blob.digest)
         self._teller.tell(BlobStarted(blob.digest, blob.size_bytes))
 
-        def open_at(offset: int, is_hashed: bool = True) -> Iterator[bytes]:
+        def open_at(offset: int, is_hashed: bool = True) -> Iterator[Piece]:
             return self._measured(blob, offset, meter, is_hashed=is_hashed)
 
         is_verified_there = self._is_verified_there(blob, is_sent=not mount_from)
@@ -206,7 +206,7 @@ class BlobMover:
             return client.verifies_uploads(self._target.repository)
         return client.connection.learned.verifies_uploads is True
 
-    def _measured(self, blob: Descriptor, offset: int, meter: BlobMeter, *, is_hashed: bool) -> Iterator[bytes]:
+    def _measured(self, blob: Descriptor, offset: int, meter: BlobMeter, *, is_hashed: bool) -> Iterator[Piece]:
         meter.restart(offset)
         with closing(self._pieces(blob, offset, is_hashed=is_hashed)) as pieces:
             for piece in pieces:
@@ -214,14 +214,17 @@ class BlobMover:
                     meter.advance(len(step))
                     yield step
 
-    def _pieces(self, blob: Descriptor, offset: int, *, is_hashed: bool) -> Generator[bytes, None, None]:
+    def _pieces(self, blob: Descriptor, offset: int, *, is_hashed: bool) -> Generator[Piece, None, None]:
         """Yield what the descriptor itself carries, if it is the right content (that saves a GET); else read."""
         content = blob.data
         if content and len(content) == blob.size_bytes and is_content_of(blob.digest, content):
             yield from (content[start : start + BLOCK_BYTES] for start in range(offset, len(content), BLOCK_BYTES))
         else:
             on_read = partial(self._on_read, blob)
-            yield from self._reader.pieces(blob, offset, on_read, is_hashed=is_hashed)
+            if not is_hashed and self._options.pace is None and self._target.client.connection.is_plain:
+                yield from self._reader.pass_on(blob, offset, on_read)
+            else:
+                yield from self._reader.pieces(blob, offset, on_read, is_hashed=is_hashed)
 
     def _on_read(self, blob: Descriptor, delta_bytes: int) -> None:
         self._count(read_bytes=delta_bytes)

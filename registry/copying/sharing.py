@@ -19,7 +19,7 @@ from registry.copying.halt import Halt
 from registry.copying.order import CopySource
 from registry.copying.reading import Reading, Share
 from registry.media import Descriptor
-from registry.wire import BLOCK_BYTES
+from registry.wire import BLOCK_BYTES, Piece
 
 _LOOK_SECONDS = 0.1
 
@@ -79,6 +79,11 @@ class Readings:
             gathering.reading.join(share)
             return gathering
 
+    @property
+    def is_source_plain(self) -> bool:
+        """Answer whether bytes of the source may stay in the kernel."""
+        return self._source.client.connection.is_plain
+
     def source_of(self, blob: Descriptor) -> BlobSource:
         """Return a blob of which nothing was read."""
         return self._source.client.blob_source(self._source.repository, blob)
@@ -119,6 +124,7 @@ class Reader:
         self.is_waited_for = True
         self._lock = threading.Lock()
         self._shares: dict[Share, Reading] = {}
+        self._passing: set[BlobSource] = set()
         self._followed: dict[str, BlobSource] = {}
 
     def may_want(self, digest: str) -> bool:
@@ -166,6 +172,28 @@ class Reader:
                 return
             is_alone = True
 
+    def pass_on(self, blob: Descriptor, offset: int, on_read: Callable[[int], None]) -> Generator[Piece, None, None]:
+        """Yield the blob's bytes unhashed, through the kernel if nobody else wants them and the source allows it."""
+        if not (self._is_only_one and self._readings.is_source_plain):
+            yield from self.pieces(blob, offset, on_read, is_hashed=False)
+            return
+        self.decline(blob.digest)
+        source = self._readings.source_of(blob).twin(self._halt)
+        with self._lock:
+            self._passing.add(source)
+        told_bytes = 0
+        try:
+            with closing(source.pass_on(offset)) as pieces:
+                for piece in pieces:
+                    on_read(source.received_bytes - told_bytes)
+                    told_bytes = source.received_bytes
+                    yield piece
+        finally:
+            with self._lock:
+                self._passing.discard(source)
+            if source.received_bytes > told_bytes:
+                on_read(source.received_bytes - told_bytes)
+
     def _at_once(self, blob: Descriptor, on_read: Callable[[int], None]) -> Iterator[bytes]:
         """Yield a blob of one block that nobody else wants, read by the thread that sends it."""
         source = self._readings.source_of(blob)
@@ -183,7 +211,9 @@ class Reader:
     def leave_all(self) -> None:
         """Wake the threads that wait for bytes; they raise Stopped."""
         with self._lock:
-            shares = list(self._shares.items())
+            shares, passing = list(self._shares.items()), list(self._passing)
+        for source in passing:
+            source.interrupt()
         for share, reading in shares:
             reading.leave(share)
 

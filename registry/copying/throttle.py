@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from registry.wire import Piece
+
 _SLICE_SECONDS = 0.1
 _STEPS_PER_SECOND = 8
 _SMALLEST_STEP_BYTES = 1024
@@ -60,7 +62,7 @@ class Throttle:
             self._sleep(min(left, _SLICE_SECONDS))
 
 
-def in_steps(piece: bytes, pace: Pace | None, check_stop: Callable[[], None]) -> Iterator[bytes]:
+def in_steps(piece: Piece, pace: Pace | None, check_stop: Callable[[], None]) -> Iterator[Piece]:
     """Yield the piece in the pace's steps, each when it may go; without a pace as it is."""
     if pace is None:
         yield piece

@@ -11,14 +11,16 @@ from collections.abc import Mapping
 
 from registry.wire.address import Origin, split_url
 from registry.wire.channel import Channel, Pieces
-from registry.wire.passage import Passage
+from registry.wire.passage import CAN_SPLICE, Passage, Piece
 from registry.wire.reply import Headers, Reply
 from registry.wire.way import BLOCK_BYTES, Proxy, ProxyError, Timeouts, Way, make_tls_context
 
 __all__ = [
     "BLOCK_BYTES",
+    "CAN_SPLICE",
     "Headers",
     "Passage",
+    "Piece",
     "Pieces",
     "Proxy",
     "ProxyError",

@@ -9,13 +9,13 @@ from typing import cast
 from urllib3.util.ssltransport import SSLTransport
 
 from registry.wire.address import Origin
-from registry.wire.passage import Passage, is_plain
+from registry.wire.passage import Passage, Piece, is_plain
 from registry.wire.reply import Reply
 from registry.wire.way import Proxy, ProxyError, Way
 
 _JOINED_BYTES = 1 << 16
 """A body that small goes out with the head, in one packet: it spares the registry a look."""
-Pieces = Iterable[bytes | Passage]
+Pieces = Iterable[Piece]
 _WITH_LENGTH = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -62,7 +62,7 @@ class Channel:
         except BrokenPipeError:
             return
 
-    def _flush(self, piece: bytes | Passage) -> None:
+    def _flush(self, piece: Piece) -> None:
         if isinstance(piece, Passage):
             piece.send_by(self.socket)
         elif piece:

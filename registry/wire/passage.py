@@ -94,6 +94,10 @@ class Passage:
             target.sendall(self.fetch())
 
 
+Piece = bytes | Passage
+"""Part of a body: in the process, or in the kernel."""
+
+
 def is_plain(connected: socket.socket) -> bool:
     """Answer whether what is read from the descriptor is what the other side has sent."""
     return CAN_SPLICE and type(connected) is socket.socket

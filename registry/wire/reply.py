@@ -6,7 +6,7 @@ from contextlib import closing
 from http.client import HTTPException, HTTPResponse, IncompleteRead, LineTooLong, UnknownProtocol
 from typing import TYPE_CHECKING
 
-from registry.wire.passage import Passage, Pipe
+from registry.wire.passage import Piece, Pipe
 
 if TYPE_CHECKING:
     from registry.wire.channel import Channel
@@ -116,7 +116,7 @@ class Reply(HTTPResponse):
         coding = self.headers.get("content-encoding", "").strip().lower()
         return _inflated(pieces, block_bytes) if is_decoded and coding in _UNDONE_CODINGS else pieces
 
-    def passages(self, block_bytes: int) -> Iterator[bytes | Passage]:
+    def passages(self, block_bytes: int) -> Iterator[Piece]:
         """Yield the body as it is, in pieces that stay in the kernel where that can be, each for who sends it next."""
         channel = self._channel
         if channel is None or not channel.is_plain or not self.length or self.fp is None:
