@@ -1,5 +1,6 @@
 """`manage.py worker`: the processes that copy, alone. Start it on as many machines as are wanted."""
 
+import gc
 import warnings
 from argparse import ArgumentParser
 from typing import Any
@@ -13,11 +14,24 @@ from harborsync.celery import app
 from harborsync.supervise.tether import die_with_parent
 from replication.runner.handover import ask_drains_to_hand_over
 
+# After so many more objects made than freed the young ones are looked at. With Python's 700 the garbage collector took
+# 3 % of the CPU of copying small images (200 of them: 97 collections, 47 ms), with 10,000 half of that; with 50,000
+# nothing was won any more, and each pause was longer.
+YOUNG_OBJECTS = 10_000
+
 
 @worker_process_init.connect
 def tie_to_worker(**_: Any) -> None:
     """End a pool process with its worker: a killed worker's leases run out, so nobody may go on in its name."""
     die_with_parent()
+
+
+@worker_process_init.connect
+def collect_garbage_calmly(**_: Any) -> None:
+    """Leave what starting up made (modules, models, URLs) out of every collection, and collect less often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
 
 
 @worker_shutting_down.connect
