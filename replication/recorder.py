@@ -8,6 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from django.db import transaction
 from django.utils import timezone
@@ -25,11 +26,13 @@ from registry import (
     Note,
     Tally,
 )
+from replication.bulk import insert_rows, update_rows
 from replication.counting import COST_COLUMNS, add_costs, costs_of
 from replication.models import Execution, LogLine, Task, Transfer, increments
 from replication.wording import size_of
 
 FLUSH_SECONDS = 1.0
+LINE_COLUMNS = ("execution", "task", "at", "level", "message")
 COUNTERS = ("bytes_total", "bytes_done", "bytes_copied", "bytes_mounted", "bytes_present", *COST_COLUMNS)
 
 
@@ -105,7 +108,7 @@ class Recorder:
     def __init__(self, execution_id: int) -> None:
         self._execution_id = execution_id
         self._lock = threading.Lock()
-        self._lines: list[LogLine] = []
+        self._lines: list[tuple[int, int | None, datetime, str, str]] = []
         self._progress: dict[int, TransferProgress] = {}
         self._written: dict[int, dict[str, int]] = {}
         self._left: dict[int, dict[str, int]] = {}
@@ -113,9 +116,7 @@ class Recorder:
 
     def log(self, message: str, *, level: str = LogLine.Level.INFO, task_id: int | None = None) -> None:
         """Keep a log line for the next flush. Any thread may call."""
-        line = LogLine(
-            execution_id=self._execution_id, task_id=task_id, at=timezone.now(), level=level, message=message
-        )
+        line = (self._execution_id, task_id, timezone.now(), str(level), message)
         with self._lock:
             self._lines.append(line)
 
@@ -129,7 +130,7 @@ class Recorder:
         return progress
 
     def leave(self, transfer: Transfer) -> tuple[dict[str, int], dict[str, int]]:
-        """End the following of an attempt; return the figures that grew since they were written, and by how much.
+        """End the following of an attempt; return its figures, and by how much they grew since they were written.
 
         Whoever records the attempt's end writes both with it, or has it done by `flush` before.
         """
@@ -139,8 +140,7 @@ class Recorder:
         figures = progress.figures()
         if progress.is_reading_for_others:
             self._left[transfer.pk] = figures
-        grown = {name: value - written[name] for name, value in figures.items() if value != written[name]}
-        return {name: figures[name] for name in grown}, grown
+        return figures, {name: value - written[name] for name, value in figures.items() if value != written[name]}
 
     def count_late(self, progress: TransferProgress) -> None:
         """Add what was read for others since the end of this transfer was recorded, if it was."""
@@ -165,20 +165,18 @@ class Recorder:
     def flush(self) -> None:
         """Write log lines and progress in one short transaction."""
         self._flushed_at = time.monotonic()
-        with self._lock:
-            lines, self._lines = self._lines, []
         changes = self._changes()
-        if not lines and not changes:
+        if not self._lines and not changes:
             return
         with transaction.atomic():
-            LogLine.objects.bulk_create(lines)
+            self.flush_lines()
             self._write(changes)
 
     def flush_lines(self) -> None:
         """Write the log lines alone."""
         with self._lock:
             lines, self._lines = self._lines, []
-        LogLine.objects.bulk_create(lines)
+        insert_rows(LogLine, LINE_COLUMNS, lines)
 
     def _changes(self) -> dict[int, dict[str, int]]:
         """Return `{transfer id: figures}` for the transfers whose figures moved."""
@@ -188,8 +186,8 @@ class Recorder:
     def _write(self, changes: dict[int, dict[str, int]]) -> None:
         tasks: dict[int, dict[str, int]] = defaultdict(lambda: dict.fromkeys(COUNTERS, 0))
         whole = dict.fromkeys(COUNTERS, 0)
+        update_rows(Transfer, COUNTERS, [(pk, *map(changes[pk].__getitem__, COUNTERS)) for pk in sorted(changes)])
         for pk, values in changes.items():
-            Transfer.objects.filter(pk=pk).update(**values)
             task = tasks[self._progress[pk].transfer.task_id]
             for name, value in values.items():
                 delta = value - self._written[pk][name]

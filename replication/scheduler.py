@@ -18,13 +18,13 @@ from replication.models import OPEN, Event, Execution, Rule, RuleEvent, Status, 
 from replication.pruning import prune
 from replication.queue import claims, doorbell
 from replication.queue.parking import wake_after_edits, wake_all
+from replication.queue.settlements import finish_transfer
 from replication.queue.transitions import (
     WORKER_LOST,
     close_execution,
     close_task,
     fail_execution,
     finish_task,
-    finish_transfer,
     stop_waiting_rows,
 )
 from replication.schedules import next_runs

@@ -1,8 +1,7 @@
 """Changes of state. Each is a conditional UPDATE together with the counters that depend on it, in one transaction."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime
 
 from django.db import transaction
@@ -11,7 +10,7 @@ from django.utils import timezone
 
 from registry import PausedError, RateLimitedError
 from replication.counting import add_costs, count_stopped_waits
-from replication.models import OPEN, Execution, LogLine, Status, Task, Transfer, increments, released
+from replication.models import OPEN, Execution, LogLine, Status, Task, Transfer, released
 from replication.wording import count_of
 
 # Reason codes of our own, beside those of registry.errors.
@@ -20,88 +19,11 @@ NOTHING_MATCHED = "nothing_matched"
 WORKER_LOST = "worker_lost"
 
 
-@dataclass(frozen=True)
-class Settlement:
-    """What becomes of a transfer after an attempt: a final status, or pending until the next one is due.
-
-    With its figures: those to be stored in its row, and by how much the sums of its task and execution grow.
-    """
-
-    transfer: Transfer
-    status: Status
-    reason_code: str = ""
-    reason: str = ""
-    until: datetime | None = None
-    fields: Mapping[str, object] = field(default_factory=dict)
-    increments: Mapping[str, int] = field(default_factory=dict)
-
-    def row(self) -> dict[str, object]:
-        """Return what is to be written into the transfer's row."""
-        if self.until is not None:
-            return {**self.fields, "reason": self.reason, **_postponed(self.until, self.reason_code)}
-        ended = {"status": self.status, "ended_at": timezone.now(), **released()}
-        return {**self.fields, "reason_code": self.reason_code, "reason": self.reason, **ended}
-
-    def sums(self) -> dict[str, int]:
-        """Return by how much the counters of its task and execution grow."""
-        if self.is_parked:
-            return {**self.increments, "waits": 1}
-        return {**self.increments, f"transfers_{self.status}": 1} if self.until is None else dict(self.increments)
-
-    @property
-    def is_parked(self) -> bool:
-        """Say whether it is to wait for a limit."""
-        return self.until is not None and _is_limit(self.reason_code)
-
-
-def finish_transfer(
-    transfer: Transfer, *, worker: str, status: Status, reason_code: str = "", reason: str = ""
-) -> bool:
-    """Write a transfer's final status, if this worker still holds it, and count it. Say whether it did."""
-    ended = settle_transfers([Settlement(transfer, status, reason_code, reason)], worker=worker)
-    close_tasks(ended)
-    return bool(ended)
-
-
-def settle_transfers(settlements: Sequence[Settlement], *, worker: str) -> set[int]:
-    """Write what became of those transfers that this worker still holds; return the tasks in which one ended.
-
-    Once the transaction is committed, those are to be given to `close_tasks`. The sums of a task and of the execution
-    are changed once for all, so that workers seldom wait for each other there.
-    """
-    with transaction.atomic():
-        written = [settlement for settlement in settlements if _settle(settlement, worker)]
-        _add_up(written)
-        for settlement in written:
-            if settlement.is_parked:
-                note_wait(settlement.transfer.execution_id, settlement.until, settlement.reason)
-    return {settlement.transfer.task_id for settlement in written if settlement.until is None}
-
-
-def _settle(settlement: Settlement, worker: str) -> bool:
-    held = Transfer.objects.filter(pk=settlement.transfer.pk, status=Status.RUNNING, lease_owner=worker)
-    return bool(held.update(**settlement.row()))
-
-
-def _add_up(settlements: Sequence[Settlement]) -> None:
-    """Change the counters of the tasks (in one order for all workers: no deadlock) and of the execution."""
-    tasks: dict[int, Counter[str]] = defaultdict(Counter)
-    executions: dict[int, Counter[str]] = defaultdict(Counter)
-    for settlement in settlements:
-        tasks[settlement.transfer.task_id].update(settlement.sums())
-        executions[settlement.transfer.execution_id].update(settlement.sums())
-    for model, sums in ((Task, tasks), (Execution, executions)):
-        for pk in sorted(sums):
-            changes = increments(sums[pk])
-            if changes:
-                model._default_manager.filter(pk=pk).update(**changes)
-
-
 def postpone_task(task: Task, *, worker: str, until: datetime, reason_code: str, reason: str) -> None:
     """Put a repository back to be planned again at `until`."""
     held = Task.objects.filter(pk=task.pk, status=Status.RUNNING, lease_owner=worker)
     with transaction.atomic():
-        if held.update(reason=reason, **_postponed(until, reason_code)) and _is_limit(reason_code):
+        if held.update(reason=reason, **_postponed(until, reason_code)) and is_limit(reason_code):
             add_costs({"waits": 1}, execution_id=task.execution_id)
             note_wait(task.execution_id, until, reason)
 
@@ -110,7 +32,7 @@ def postpone_listing(execution: Execution, *, worker: str, until: datetime, reas
     """Put an execution back to be listed again at `until`."""
     held = Execution.objects.filter(pk=execution.pk, status=Status.RUNNING, lease_owner=worker)
     with transaction.atomic():
-        if held.update(status_text=reason, **_postponed(until, reason_code)) and _is_limit(reason_code):
+        if held.update(status_text=reason, **_postponed(until, reason_code)) and is_limit(reason_code):
             note_wait(execution.pk, until, reason)
 
 
@@ -120,12 +42,12 @@ def _postponed(until: datetime, reason_code: str) -> dict[str, object]:
     So the time after which retries are given up, which counts from `started_at`, begins anew.
     """
     values = {"status": Status.PENDING, "next_attempt_at": until, "reason_code": reason_code, **released()}
-    if not _is_limit(reason_code):
+    if not is_limit(reason_code):
         return values
     return {**values, "started_at": None, "parked_at": timezone.now(), "waits": F("waits") + 1}
 
 
-def _is_limit(reason_code: str) -> bool:
+def is_limit(reason_code: str) -> bool:
     """Say whether work is put back because of a limit: the registry's own, or one that is set for it."""
     return reason_code in (RateLimitedError.code, PausedError.code)
 

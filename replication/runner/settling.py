@@ -8,7 +8,8 @@ from django.db import transaction
 from registry import CopyResult
 from replication.models import Status, Task, Transfer
 from replication.own_writes import announce
-from replication.queue.transitions import Settlement, close_tasks, settle_transfers
+from replication.queue.settlements import Settlement, settle_transfers
+from replication.queue.transitions import close_tasks
 from replication.referrer_states import remember_copied
 from replication.retries import Verdict
 from replication.runner.context import Context
@@ -87,7 +88,7 @@ def _remember(context: Context, done: Sequence[Result]) -> None:
 
 def _settlement(context: Context, result: Result) -> Settlement:
     """Return what is to be written, and log it."""
-    fields, increments = context.recorder.leave(result.transfer)
+    figures, increments = context.recorder.leave(result.transfer)
     if isinstance(result.outcome, BaseException):
         verdict = _judge(context, result.transfer, result.outcome)
         what = result.named_in(result.task.target_repository)
@@ -98,12 +99,17 @@ def _settlement(context: Context, result: Result) -> Settlement:
             verdict.code,
             verdict.message,
             until=context.later(verdict) if verdict.status == "pending" else None,
-            fields=fields,
+            figures=figures,
             increments=increments,
         )
     context.recorder.log(_done_line(result), task_id=result.task.pk)
-    media_type = {"media_type": result.outcome.media_type} if result.outcome else {}
-    return Settlement(result.transfer, Status.SUCCEEDED, fields={**fields, **media_type}, increments=increments)
+    return Settlement(
+        result.transfer,
+        Status.SUCCEEDED,
+        media_type=result.outcome.media_type if result.outcome else "",
+        figures=figures,
+        increments=increments,
+    )
 
 
 def _done_line(result: Result) -> str:
