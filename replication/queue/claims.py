@@ -7,6 +7,8 @@ time look for work.
 import os
 import secrets
 import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -60,29 +62,59 @@ def claim_repository(execution_id: int, *, worker: str, now: datetime) -> list[T
         return _take(Task, siblings, worker=worker, now=now)
 
 
-def claim_artifacts(execution_id: int, *, worker: str, now: datetime, at_most: int) -> list[list[Transfer]]:
-    """Take some artifacts, each with all its targets that are due; their tasks are read with them.
+@dataclass
+class TaskMemory:
+    """The tasks of one execution, read once each: what copying needs to know of them stays as planning left it."""
 
-    Three statements, however many are taken. Empty when there is none.
+    has_one_target: bool = False
+    _tasks: dict[int, Task] = field(default_factory=dict)
+
+    def give_to(self, transfers: Sequence[Transfer]) -> None:
+        """Give each transfer its task."""
+        missing = {transfer.task_id for transfer in transfers} - self._tasks.keys()
+        if missing:
+            self._tasks |= Task.objects.in_bulk(missing)
+        for transfer in transfers:
+            transfer.task = self._tasks[transfer.task_id]
+
+
+def claim_artifacts(
+    execution_id: int, *, worker: str, now: datetime, at_most: int, tasks: TaskMemory | None = None
+) -> list[list[Transfer]]:
+    """Take some artifacts, each with all its targets that are due, and with their tasks.
+
+    Two statements, three where there may be other targets, however many are taken; one for tasks not met before.
+    Empty when there is none.
     """
+    tasks = tasks or TaskMemory()
     waiting = _claimable_transfers(execution_id, now)
     if _is_nothing_there(waiting):
         return []
     with transaction.atomic():
-        first = list(_lock(waiting.order_by("id")).select_related("task")[:at_most])
+        first = list(_lock(waiting.order_by("id"))[:at_most])
         if not first:
             return []
-        artifacts: dict[tuple[str, str, str], list[Transfer]] = {_artifact_of(transfer): [] for transfer in first}
-        taken = {transfer.pk for transfer in first}
-        others = waiting.filter(digest__in={transfer.digest for transfer in first}).exclude(pk__in=taken)
-        for transfer in (*first, *_lock(others.order_by("id")).select_related("task")):
-            if _artifact_of(transfer) in artifacts:
-                artifacts[_artifact_of(transfer)].append(transfer)
-        transfers = [transfer for siblings in artifacts.values() for transfer in siblings]
+        artifacts = _with_siblings(first, waiting, tasks)
+        transfers = [transfer for siblings in artifacts for transfer in siblings]
         Transfer.objects.filter(pk__in=[transfer.pk for transfer in transfers]).update(**_taken(worker, now))
         for transfer in transfers:
             _show_taken(transfer, worker, now)
         count_another_attempt(transfers, now)
+    return artifacts
+
+
+def _with_siblings(first: Sequence[Transfer], waiting: QuerySet[Transfer], tasks: TaskMemory) -> list[list[Transfer]]:
+    """Return the artifacts of the transfers, each with what is to go to its other targets."""
+    tasks.give_to(first)
+    artifacts: dict[tuple[str, str, str], list[Transfer]] = {_artifact_of(transfer): [] for transfer in first}
+    others: Sequence[Transfer] = ()
+    if not tasks.has_one_target:
+        digests, taken = {transfer.digest for transfer in first}, {transfer.pk for transfer in first}
+        others = list(_lock(waiting.filter(digest__in=digests).exclude(pk__in=taken).order_by("id")))
+        tasks.give_to(others)
+    for transfer in (*first, *others):
+        if _artifact_of(transfer) in artifacts:
+            artifacts[_artifact_of(transfer)].append(transfer)
     return list(artifacts.values())
 
 
@@ -119,7 +151,7 @@ def _is_nothing_there(rows: "QuerySet[Row]") -> bool:
 def _lock(rows: "QuerySet[Row]") -> "QuerySet[Row]":
     """Lock the rows where the database can, passing over those that another worker has."""
     if connection.features.has_select_for_update_skip_locked:
-        return rows.select_for_update(skip_locked=True, of=("self",))
+        return rows.select_for_update(skip_locked=True)
     return rows
 
 
@@ -153,6 +185,16 @@ def renew(worker: str, now: datetime) -> None:
     """Hold on to everything this worker has."""
     for model in (Execution, Task, Transfer):
         model._default_manager.filter(lease_owner=worker, status=Status.RUNNING).update(lease_until=lease_end(now))
+
+
+def is_listed(execution_id: int) -> bool:
+    """Say whether an execution's repositories are all known: they are never listed again then."""
+    return Execution.objects.filter(pk=execution_id, listed_at__isnull=False).exists()
+
+
+def is_planned(execution_id: int) -> bool:
+    """Say whether nothing of a listed execution is left to plan, now or later: what was planned stays so."""
+    return not Task.objects.filter(execution_id=execution_id, planned_at__isnull=True, status__in=OPEN).exists()
 
 
 def is_claimable(execution_id: int, now: datetime) -> bool:

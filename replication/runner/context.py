@@ -12,6 +12,7 @@ from django.utils import timezone
 from registry import Stopped
 from replication.models import Execution, LogLine, Rule, RuleTarget
 from replication.plan import RuleSpec
+from replication.queue.claims import TaskMemory
 from replication.recorder import Recorder
 from replication.retries import RetryPolicy, Verdict, judge
 from replication.runner.manners import Manners
@@ -37,6 +38,11 @@ class Context:
     def reach(self) -> Reach:
         """The registries within reach, for the thread that owns the database."""
         return Reach(self.stop)
+
+    @cached_property
+    def tasks(self) -> TaskMemory:
+        """Return the tasks that were met so far."""
+        return TaskMemory(has_one_target=len(self.spec.targets) == 1)
 
     @cached_property
     def manners(self) -> Manners:

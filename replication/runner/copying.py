@@ -1,5 +1,6 @@
 """Copying and deleting: one artifact, to (or at) each of its targets."""
 
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -30,8 +31,9 @@ from replication.runner.settling import Outcome, Result
 
 def claim_copies(context: Context, *, at_most: int) -> "list[CopyWork]":
     """Take some artifacts, each with all its targets that are due."""
-    now = timezone.now()
-    claimed = claims.claim_artifacts(context.execution.pk, worker=context.worker, now=now, at_most=at_most)
+    claimed = claims.claim_artifacts(
+        context.execution.pk, worker=context.worker, now=timezone.now(), at_most=at_most, tasks=context.tasks
+    )
     return [CopyWork(context, transfers) for transfers in claimed]
 
 
@@ -59,8 +61,14 @@ class CopyWork:
 
     def prepare(self) -> None:
         """Get ready for `run`: with the credentials of this moment, so as late as possible."""
+        self._began_at = time.monotonic()
         self._pace = self.context.manners.pace
         self._orders = {transfer.pk: self._order(transfer) for transfer in self.transfers}
+
+    @property
+    def seconds(self) -> float:
+        """Return for how long it has been under way."""
+        return time.monotonic() - self._began_at
 
     def _order(self, transfer: Transfer) -> "_Order | RegistryError":
         task, spec, reach = transfer.task, self.context.spec, self.context.reach

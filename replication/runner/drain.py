@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
@@ -17,12 +16,10 @@ from replication.recorder import Recorder
 from replication.retries import RetryPolicy
 from replication.runner import handover
 from replication.runner.context import Context
-from replication.runner.copying import CopyWork, claim_copies
-from replication.runner.listing import ListingWork, claim_listing
-from replication.runner.planning import PlanningWork, claim_planning
+from replication.runner.copying import CopyWork
 from replication.runner.settling import Result, settle
+from replication.runner.supply import SLOTS, Supply, Work
 
-SLOTS = 8
 TICK_SECONDS = 0.25
 # After this long a drain takes no more, so that other executions get a turn; it rings again if work is left.
 TURN_SECONDS = 30.0
@@ -30,12 +27,7 @@ TURN_SECONDS = 30.0
 STOP_GRACE_SECONDS = 0.75
 # Results are recorded together: when so many have come, or the first of them has waited so long.
 RESULTS_AT_ONCE = 64
-RESULTS_WAIT_SECONDS = 0.25
-# Small artifacts are claimed ahead, as many as were copied in so many seconds, but never more than this.
-CLAIM_AHEAD_SECONDS = 0.5
-CLAIMS_AT_MOST = 64
-
-Work = ListingWork | PlanningWork | CopyWork
+RESULTS_WAIT_SECONDS = 0.5
 
 
 @dataclass
@@ -50,13 +42,10 @@ class Drain:
         self._stopped_at: float | None = None
         self._recorder = Recorder(self.execution_id)
         self._in_flight: dict[Future[Any], Work] = {}
-        self._claimed: deque[CopyWork] = deque()
         self._results: list[Result] = []
         self._oldest_result_at = 0.0
-        self._copied_at: deque[float] = deque()
         self._started_at = self._renewed_at = time.monotonic()
         self._looked_at = -TICK_SECONDS
-        self._nothing_to_claim_until = 0.0
 
     def run(self) -> None:
         """Work until nothing is left to claim or the turn is over. Holds no transaction while it waits."""
@@ -66,6 +55,7 @@ class Drain:
         self._context = Context(
             execution, self._worker, self._recorder, self._stop, policy=_policy(), spec=execution.rule_spec()
         )
+        self._supply = Supply(self._context)
         pool = ThreadPoolExecutor(SLOTS, thread_name_prefix=f"drain-{self.execution_id}")
         try:
             self._loop(pool)
@@ -95,7 +85,7 @@ class Drain:
         if not self._results:
             return False
         self._settle()
-        self._nothing_to_claim_until = 0.0
+        self._supply.expect_more()
         return True
 
     def _longest_wait(self) -> float:
@@ -119,35 +109,19 @@ class Drain:
             self._in_flight[pool.submit(work.run)] = work
 
     def _next_work(self) -> Work | None:
-        """Return claimed work, else claim: first the listing, then repositories, then artifacts."""
-        if self._claimed:
-            return self._claimed.popleft()
-        if self._turn_is_over() or time.monotonic() < self._nothing_to_claim_until or self._context.manners.park():
+        """Return claimed work, else claim, until the turn is over."""
+        if self._turn_is_over() and not self._supply.is_held:
             return None
-        looking = claim_listing(self._context) or claim_planning(self._context)
-        if looking is not None:
-            return looking
-        self._claimed.extend(claim_copies(self._context, at_most=self._claims_at_once()))
-        if self._claimed:
-            return self._claimed.popleft()
-        self._nothing_to_claim_until = time.monotonic() + TICK_SECONDS
-        return None
-
-    def _claims_at_once(self) -> int:
-        """Return how many artifacts to claim: one for each free slot; more where they are so small that it pays."""
-        since = time.monotonic() - CLAIM_AHEAD_SECONDS
-        while self._copied_at and self._copied_at[0] < since:
-            self._copied_at.popleft()
-        return min(max(SLOTS - len(self._in_flight), len(self._copied_at)), CLAIMS_AT_MOST)
+        return self._supply.take(free=SLOTS - len(self._in_flight))
 
     def _take_result(self, work: Work, future: "Future[Any]") -> None:
         """Settle what a thread gave back; the results of copies are gathered."""
         if isinstance(work, CopyWork):
-            self._copied_at.append(time.monotonic())
+            self._supply.note_copied(work.seconds)
             self._gather(work.results(future))
         else:
             work.settle(future)
-            self._nothing_to_claim_until = 0.0  # it may have made new work
+            self._supply.expect_more()
 
     def _gather(self, results: list[Result]) -> None:
         if results and not self._results:
@@ -189,8 +163,7 @@ class Drain:
     def _stop_work(self) -> None:
         self._stop.set()
         self._stopped_at = time.monotonic()
-        while self._claimed:
-            self._gather(self._claimed.popleft().given_up())
+        self._gather(self._supply.give_up())
 
     def _is_stop_requested(self) -> bool:
         return Execution.objects.filter(pk=self.execution_id, stop_requested_at__isnull=False).exists()
