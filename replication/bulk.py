@@ -19,12 +19,18 @@ Row = Sequence[Value]
 VALUES_AT_ONCE = 20_000
 
 
-def insert_rows(model: type[Model], columns: Sequence[str], rows: Sequence[Row]) -> None:
-    """Insert rows of values, each in the order of `columns`. Defaults of fields are not filled in."""
+def insert_rows(model: type[Model], columns: Sequence[str], rows: Sequence[Row], *, unique: Sequence[str] = ()) -> None:
+    """Insert rows of values, each in the order of `columns`. Defaults of fields are not filled in.
+
+    Where a row with the same `unique` columns is there already, it takes over the other values.
+    """
     into = f"INSERT INTO {_table(model)} ({', '.join(_quoted(model, columns))}) VALUES "  # noqa: S608
+    others = _quoted(model, [column for column in columns if column not in unique])
+    instead = f" ON CONFLICT ({', '.join(_quoted(model, unique))}) DO UPDATE SET " if unique else ""
+    instead += ", ".join(f"{column} = EXCLUDED.{column}" for column in others) if unique else ""
     for some in _in_batches(rows, len(columns)):
         with connection.cursor() as cursor:
-            cursor.execute(into + _places(some), _values(some))
+            cursor.execute(into + _places(some) + instead, _values(some))
 
 
 def update_rows(

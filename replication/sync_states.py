@@ -8,9 +8,11 @@ from django.conf import settings
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from replication.bulk import insert_rows
 from replication.in_step import Put
 from replication.models import SyncState
 
+_COLUMNS = ("endpoint", "repository", "tag", "digest", "source_digest", "selection", "put_at", "verified_at")
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -84,27 +86,10 @@ def remember_all(seen: Iterable[Seen]) -> None:
     now = timezone.now()
     latest = {(each.endpoint_id, each.repository, each.tag): each for each in seen}
     rows = [
-        SyncState(
-            endpoint_id=each.endpoint_id,
-            repository=each.repository,
-            tag=each.tag,
-            digest=each.digest,
-            source_digest=each.source_digest,
-            selection=each.selection,
-            put_at=now,
-            verified_at=now,
-        )
+        (each.endpoint_id, each.repository, each.tag, each.digest, each.source_digest, each.selection, now, now)
         for each in sorted(latest.values())
     ]
-    if not rows:
-        return
-    SyncState.objects.bulk_create(
-        rows,
-        batch_size=500,
-        update_conflicts=True,
-        unique_fields=["endpoint", "repository", "tag"],
-        update_fields=["digest", "source_digest", "selection", "put_at", "verified_at"],
-    )
+    insert_rows(SyncState, _COLUMNS, rows, unique=_COLUMNS[:3])
 
 
 def forget(endpoint_id: int | None, repository: str, tags: Collection[str]) -> None:

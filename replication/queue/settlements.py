@@ -79,9 +79,9 @@ def settle_transfers(settlements: Sequence[Settlement], *, worker: str) -> set[i
             alike[pk] for kind, alike in kinds.items() for pk in _write(kind, list(alike.values()), worker=worker)
         ]
         _add_up(written)
-        for settlement in written:
-            if settlement.kind is _Kind.PARKED:
-                note_wait(settlement.transfer.execution_id, settlement.until, settlement.reason)
+        parked = {each.transfer.execution_id: each for each in written if each.kind is _Kind.PARKED}
+        for execution_id, settlement in parked.items():
+            note_wait(execution_id, settlement.until, settlement.reason)
     return {settlement.transfer.task_id for settlement in written if settlement.kind is _Kind.ENDED}
 
 
