@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from replication.models import Execution
+from replication.models import FINISHED, Execution
 from replication.queue import claims, doorbell
 from replication.queue.transitions import stop_waiting_rows
 from replication.recorder import Recorder
@@ -150,9 +150,10 @@ class Drain:
             claims.renew(self._worker, timezone.now())
         if self._stopped_at is None and now - self._looked_at >= TICK_SECONDS:
             self._looked_at = now
-            self._look_for_stop()
+            self._look()
 
-    def _look_for_stop(self) -> None:
+    def _look(self) -> None:
+        """See whether this is to end, and how much is left for all."""
         if self._is_stop_requested():
             self._stop_work()
             stop_waiting_rows(self.execution_id)
@@ -166,7 +167,14 @@ class Drain:
         self._gather(self._supply.give_up())
 
     def _is_stop_requested(self) -> bool:
-        return Execution.objects.filter(pk=self.execution_id, stop_requested_at__isnull=False).exists()
+        finished = [f"transfers_{status}" for status in FINISHED]
+        rows = Execution.objects.filter(pk=self.execution_id)
+        row = rows.values_list("stop_requested_at", "transfers_total", *finished).first()
+        if row is None:
+            return False
+        stop_requested_at, total, *ended = row
+        self._supply.open_transfers = total - sum(ended)
+        return stop_requested_at is not None
 
     def _abandon(self) -> None:
         """Settle what a silent thread still holds as given up; its result, if one ever comes, is not looked at."""

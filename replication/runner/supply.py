@@ -8,6 +8,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from statistics import median
 
+from django.conf import settings
+
 from replication.queue import claims
 from replication.runner.context import Context
 from replication.runner.copying import CopyWork, claim_copies
@@ -30,13 +32,17 @@ class Supply:
     """The work of one drain. It claims when it is asked and has nothing left."""
 
     context: Context
+    # How many transfers of the execution were not over a moment ago: the last are left for all drains to share.
+    open_transfers: int | None = None
     _claimed: deque[CopyWork] = field(default_factory=deque)
     # How long each of the last artifacts took.
     _durations: deque[float] = field(default_factory=lambda: deque(maxlen=SLOTS))
     _nothing_to_claim_until: float = 0.0
     _nothing_to_plan_until: float = 0.0
-    _is_listed: bool = False
     _is_planned: bool = False
+
+    def __post_init__(self) -> None:
+        self._is_listed = self.context.execution.listed_at is not None
 
     def take(self, *, free: int) -> Work | None:
         """Return claimed work, else claim for the free slots: the listing, or repositories, or artifacts."""
@@ -88,5 +94,7 @@ class Supply:
         """Return how many artifacts to claim: one for each free slot; more where they are so small that it pays."""
         if not self._durations:
             return free
-        ahead = SLOTS * CLAIM_AHEAD_SECONDS / max(median(self._durations), 0.001)
-        return min(max(free, int(ahead)), CLAIMS_AT_MOST)
+        ahead = int(SLOTS * CLAIM_AHEAD_SECONDS / max(median(self._durations), 0.001))
+        if self.open_transfers is not None:
+            ahead = min(ahead, self.open_transfers // (2 * settings.DRAINS_PER_EXECUTION))
+        return min(max(free, ahead), CLAIMS_AT_MOST)

@@ -58,6 +58,21 @@ def test_small_artifacts_are_claimed_for_half_a_second(execution, seconds, claim
     assert Transfer.objects.filter(status=Status.RUNNING, lease_owner="here:1:a").count() == claimed
 
 
+@pytest.mark.parametrize(
+    ("left", "claimed"), [pytest.param(40, 10, id="a part of what is left"), pytest.param(4, 2, id="the last few")]
+)
+def test_the_last_artifacts_are_left_for_all_drains_to_share(execution, settings, left, claimed):
+    settings.DRAINS_PER_EXECUTION = 2
+    task = planned_task(execution)
+    for _ in range(20):
+        make_transfer(task=task)
+    supply = supply_of(execution)
+    supply.note_copied(0.0)
+    supply.open_transfers = left
+    supply.take(free=2)
+    assert Transfer.objects.filter(status=Status.RUNNING).count() == claimed
+
+
 def test_tasks_that_were_met_before_are_not_read_again(execution):
     tasks = [planned_task(execution) for _ in range(3)]
     for task in tasks * 2:
