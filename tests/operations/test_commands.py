@@ -1,5 +1,7 @@
 """The commands that prepare an installation."""
 
+import gc
+
 import environ
 import polib
 import pytest
@@ -7,6 +9,7 @@ from django.contrib.auth import authenticate
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
+from harborsync.management.commands import worker
 from targets.models import Endpoint
 
 
@@ -84,3 +87,14 @@ def test_translations_are_compiled_without_gettext(settings, tmp_path):
     settings.LOCALE_PATHS = [tmp_path]
     call_command("compilemessages")
     assert polib.mofile(str(directory / "django.mo"))[0].msgstr == "Projekt"
+
+
+def test_a_worker_process_leaves_what_start_up_made_out_of_garbage_collection():
+    thresholds = gc.get_threshold()
+    try:
+        worker.collect_garbage_calmly()
+        assert gc.get_freeze_count() > 0
+        assert gc.get_threshold() == (worker.YOUNG_OBJECTS, *thresholds[1:])
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*thresholds)
