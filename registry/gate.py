@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from typing import Protocol
 
-from registry.wire import Pieces
+from registry.wire import Piece, Pieces
 
 _BLOB = re.compile(r"/blobs/[A-Za-z0-9+._-]+:[0-9a-fA-F]+(?:\?|$)")
 _UPLOAD = "/blobs/uploads/"
@@ -103,10 +103,14 @@ class OpenGate:
         return OPEN_PERMIT
 
 
-def paced(pieces: Pieces, permit: Permit) -> Iterator[bytes]:
-    """Yield what is sent in blocks of the permit's size, each when it may go."""
+def paced(pieces: Pieces, permit: Permit) -> Iterator[Piece]:
+    """Yield what is sent in blocks of the permit's size, each when it may go; what fits into one as it is."""
     for piece in pieces:
         block_bytes = permit.block_bytes or len(piece)
+        if len(piece) <= block_bytes:
+            permit.await_bytes(len(piece))
+            yield piece
+            continue
         for start in range(0, len(piece), max(block_bytes, 1)):
             block = piece[start : start + block_bytes]
             permit.await_bytes(len(block))

@@ -20,7 +20,7 @@ from registry.gate import Permit, lane_of, paced
 from registry.scopes import Scope
 from registry.tally import Tally
 from registry.transport import Answer, Request
-from registry.wire import Pieces
+from registry.wire import Piece, Pieces
 
 logger = logging.getLogger(__name__)
 
@@ -140,5 +140,5 @@ class Exchange:
                 logger.warning("registry.warning url=%s text=%r", self.connection.base_url, text[:300])
 
 
-def _open_paced(open_body: Callable[[], Pieces], permit: Permit) -> Iterator[bytes]:
+def _open_paced(open_body: Callable[[], Pieces], permit: Permit) -> Iterator[Piece]:
     return paced(open_body(), permit)

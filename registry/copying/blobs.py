@@ -221,7 +221,7 @@ class BlobMover:
             yield from (content[start : start + BLOCK_BYTES] for start in range(offset, len(content), BLOCK_BYTES))
         else:
             on_read = partial(self._on_read, blob)
-            if not is_hashed and self._options.pace is None and self._target.client.connection.is_plain:
+            if not is_hashed and self._target.client.connection.is_plain:
                 yield from self._reader.pass_on(blob, offset, on_read)
             else:
                 yield from self._reader.pieces(blob, offset, on_read, is_hashed=is_hashed)

@@ -63,13 +63,15 @@ class Throttle:
 
 
 def in_steps(piece: Piece, pace: Pace | None, check_stop: Callable[[], None]) -> Iterator[Piece]:
-    """Yield the piece in the pace's steps, each when it may go; without a pace as it is."""
+    """Yield the piece in the pace's steps, each when it may go; as it is without a pace, or when it is one step."""
     if pace is None:
         yield piece
         return
     start = 0
     while start < len(piece):
-        step = piece[start : start + (pace.block_bytes or len(piece))]  # the pace may change between two steps
+        step_bytes = pace.block_bytes or len(piece)  # the pace may change between two steps
+        is_whole = not start and len(piece) <= step_bytes
+        step = piece if is_whole else piece[start : start + step_bytes]
         pace.await_bytes(len(step), check_stop)
         yield step
         start += len(step)

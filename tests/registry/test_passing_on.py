@@ -46,8 +46,9 @@ def spliced(monkeypatch):
 def copy(source, target, make_client):
     digest = source.add_image("team/app", "1", layers=[CONTENT])
 
-    def run(*, stop=None, **options):
+    def run(*, stop=None, gate=None, **options):
         to = make_client(target, timeouts=LONG)
+        to.connection.gate = gate or to.connection.gate
         to.connection.learned.verifies_uploads = True
         where = CopyTarget(to, "mirror/app", ("1",))
         outcome = copy_artifact(
@@ -73,15 +74,46 @@ def test_it_passes_through_the_kernel(copy, spliced):
     assert result.bytes_read >= CONTENT.size_bytes
 
 
-def test_with_a_bandwidth_it_passes_through_the_process(copy, spliced):
-    class Unhurried:
-        block_bytes = 1 << 20
+@pytest.mark.parametrize("block_bytes", [1 << 20, 10_000])
+def test_a_bandwidth_is_kept(copy, block_bytes):
+    steps = []
 
+    class Unhurried:
         def await_bytes(self, size_bytes, check_stop):
-            check_stop()
+            steps.append(size_bytes)
+
+    Unhurried.block_bytes = block_bytes
 
     assert isinstance(copy(pace=Unhurried()), CopyResult)
-    assert spliced == []
+    assert sum(steps) >= CONTENT.size_bytes
+    assert max(steps) <= block_bytes
+
+
+def test_a_gate_that_cuts_is_obeyed(copy, target):
+    steps = []
+
+    class Cutting:
+        block_bytes = 10_000
+
+        def await_bytes(self, size_bytes):
+            steps.append(size_bytes)
+
+        def hear(self, status, headers):
+            pass
+
+        def miss(self):
+            pass
+
+        def leave(self):
+            pass
+
+    class Gate:
+        def enter(self, lane, *, attempt, work, check_stop):
+            return Cutting()
+
+    assert isinstance(copy(gate=Gate()), CopyResult)
+    assert sum(steps) >= CONTENT.size_bytes
+    assert max(steps) <= Cutting.block_bytes
 
 
 @pytest.mark.parametrize("after_bytes", [1, 100_000, 5_000_000, CONTENT.size_bytes - 1])
