@@ -11,6 +11,12 @@ import sys
 from harborsync.supervise import Part, PartFailedError, Supervisor
 
 
+def say(text: str) -> None:
+    """Write a whole line at once: several threads write."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
 def main() -> int:
     logging.basicConfig(stream=sys.stdout, format="%(message)s")
     parts = [
@@ -20,15 +26,15 @@ def main() -> int:
     supervisor = Supervisor(
         parts,
         environment=os.environ,
-        write_line=lambda name, line: print(f"{name}: {line}", flush=True),
-        announce=lambda: print("ready", flush=True),
+        write_line=lambda name, line: say(f"{name}: {line}"),
+        announce=lambda: say("ready"),
     )
     try:
         supervisor.run()
     except PartFailedError as error:
-        print(f"failed: {error}", flush=True)
+        say(f"failed: {error}")
         return 1
-    print("stopped", flush=True)
+    say("stopped")
     return 0
 
 

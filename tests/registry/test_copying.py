@@ -50,18 +50,6 @@ LONG = Timeouts(connect_seconds=5, first_byte_seconds=30, stall_seconds=30)
 
 
 @pytest.fixture
-def source():
-    with MemoryRegistry() as registry:
-        yield registry
-
-
-@pytest.fixture
-def target():
-    with MemoryRegistry() as registry:
-        yield registry
-
-
-@pytest.fixture
 def copy(source, target, make_client):
     """Copy team/app@digest from the source to mirror/app at the target: `copy(digest, "1", events=[])`."""
 

@@ -22,18 +22,6 @@ AMD, ARM, S390 = "linux/amd64", "linux/arm64", "linux/s390x"
 
 
 @pytest.fixture
-def source():
-    with MemoryRegistry() as registry:
-        yield registry
-
-
-@pytest.fixture
-def target():
-    with MemoryRegistry() as registry:
-        yield registry
-
-
-@pytest.fixture
 def clients(source, target, make_client):
     """Give clients that keep what they learn from one copy to the next."""
     return make_client(source), make_client(target)

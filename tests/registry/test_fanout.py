@@ -36,12 +36,6 @@ BLOB_UPLOAD = "/blobs/uploads/"
 
 
 @pytest.fixture
-def source():
-    with MemoryRegistry() as registry:
-        yield registry
-
-
-@pytest.fixture
 def targets():
     with ExitStack() as stack:
         yield [stack.enter_context(MemoryRegistry()) for _ in range(3)]

@@ -8,23 +8,11 @@ import pytest
 
 from registry import CopyOptions, CopyResult, CopySource, CopyTarget, Stopped, Timeouts, copy_artifact
 from registry.client.proving import UNHASHED_BYTES
-from registry.testkit import GeneratedContent, MemoryRegistry, digest_of, known_faults
+from registry.testkit import GeneratedContent, digest_of, known_faults
 
 CONTENT = GeneratedContent(UNHASHED_BYTES + 3_000_000, "passed on")
 LAYER = digest_of(CONTENT)
 LONG = Timeouts(connect_seconds=5, first_byte_seconds=30, stall_seconds=30)
-
-
-@pytest.fixture
-def source():
-    with MemoryRegistry() as registry:
-        yield registry
-
-
-@pytest.fixture
-def target():
-    with MemoryRegistry() as registry:
-        yield registry
 
 
 @pytest.fixture

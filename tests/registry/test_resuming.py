@@ -36,18 +36,6 @@ def shelf(valkey_server):
 
 
 @pytest.fixture
-def source():
-    with MemoryRegistry() as registry:
-        yield registry
-
-
-@pytest.fixture
-def target():
-    with MemoryRegistry() as registry:
-        yield registry
-
-
-@pytest.fixture
 def strict_target():
     """Give a registry that cannot say how far a broken request came, as distribution 2.8."""
     with MemoryRegistry(strict_upload_state=True) as registry:

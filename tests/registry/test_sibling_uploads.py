@@ -11,7 +11,7 @@ from registry import CopySource, CopyTarget, RegistryError, ServerError, Stopped
 from registry.client.uploads import SHELVED_BYTES
 from registry.copying.halt import Halt
 from registry.errors import DeniedError
-from registry.testkit import Fault, GeneratedContent, MemoryRegistry
+from registry.testkit import Fault, GeneratedContent
 from registry.testkit.content import BLOCK_BYTES, digest_of, read_all
 from registry.testkit.messages import Response
 from targets.limits.broker import Broker
@@ -29,18 +29,6 @@ def shelf(valkey_server):
     with redis.Redis.from_url(valkey_server.url) as client:
         client.flushall()
     return SessionShelf("registry", Broker(valkey_server.url))
-
-
-@pytest.fixture
-def source():
-    with MemoryRegistry() as registry:
-        yield registry
-
-
-@pytest.fixture
-def target():
-    with MemoryRegistry() as registry:
-        yield registry
 
 
 @pytest.fixture

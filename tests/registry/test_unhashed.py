@@ -33,20 +33,8 @@ def _quick(monkeypatch):
 
 
 @pytest.fixture
-def source():
-    with MemoryRegistry() as registry:
-        yield registry
-
-
-@pytest.fixture
 def digest(source):
     return source.add_image("team/app", "1", layers=[CONTENT])
-
-
-@pytest.fixture
-def target():
-    with MemoryRegistry() as registry:
-        yield registry
 
 
 @pytest.fixture
