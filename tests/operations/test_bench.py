@@ -70,6 +70,18 @@ def test_requests_are_those_of_both_sides_and_compared_with_the_count_of_the_api
     assert (wire.found, wire.verdict, miscounted.found, miscounted.verdict) == (6, "reached", 0, "reached")
 
 
+def test_the_registries_alone_are_set_against_the_rival_s_time():
+    wire = Wire({"GET": 3}, 100)
+    scores = Scores()
+    scores.add("HarborSync", Measurement(Effort(5.0, 1.0), wire, wire, registries_cpu_seconds=4.0))
+    scores.add("crane", Measurement(Effort(8.0, 1.0), wire, wire, registries_cpu_seconds=9.0))
+
+    found = {row.what: row.found for row in compare("case", scores, {}, rivals=["crane"])}
+
+    processors = len(os.sched_getaffinity(0))
+    assert found["our registries' CPU time alone, against crane's time"] == 4.0 / processors / 8.0
+
+
 def test_the_table_is_markdown_with_columns_in_line():
     lines = render(
         [Row("a", "time, against crane", 0.5, 0.9), Row("long-name", "requests", 2003.0, unit="")]
