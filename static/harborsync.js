@@ -78,9 +78,14 @@ document.addEventListener("htmx:beforeSwap", () => {
 const scrollToEnd = (logs) => logs.forEach((log) => (log.scrollTop = log.scrollHeight));
 
 // --- dialogs: what is swapped into <dialog> opens it; without this script its links lead to pages
-document.addEventListener("htmx:afterSettle", (event) => {
+// (with the swap itself: Escape between the swap and its settling would be undone by a dialog that opens only then)
+document.addEventListener("htmx:afterSwap", (event) => {
   const dialog = byId("dialog");
   if (event.detail.target === dialog && !dialog.open) dialog.showModal();
+});
+
+document.addEventListener("htmx:afterSettle", (event) => {
+  const dialog = byId("dialog");
   if (event.detail.target === dialog) focusFirst(dialog);
   if (event.detail.target.hasAttribute("data-show")) event.detail.target.scrollIntoView({ block: "nearest" });
   scrollToEnd(followed.filter((log) => log.isConnected));

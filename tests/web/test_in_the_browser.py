@@ -74,6 +74,23 @@ def test_dialog_opens_with_the_focus_in_it_shows_errors_and_closes_with_escape(p
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
+def test_dialog_that_is_closed_while_its_answer_settles_stays_closed(page):
+    page.get_by_role("link", name="New Project").click()
+    page.get_by_label("Project Name").fill("Bad Name")
+    page.evaluate(
+        """() => {
+          const dialog = document.getElementById("dialog");
+          document.addEventListener("htmx:afterSwap", () => setTimeout(() => dialog.close()), { once: true });
+          document.addEventListener("htmx:afterSettle", () => (document.body.dataset.settled = "yes"), { once: true });
+        }"""
+    )
+
+    page.get_by_role("button", name="OK").click()
+
+    expect(page.locator("body[data-settled]")).to_have_count(1)
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
+
 def test_project_is_made_in_the_dialog(page):
     make_local_endpoint()
 
