@@ -201,8 +201,9 @@ class Convergence(RuleBasedStateMachine):
             held = {"worker": f"dead-{next(self.numbers)}", "now": now}
             if claims.claim_listing(execution.pk, **held) or claims.claim_repository(execution.pk, **held):
                 return
-            for transfer in claims.claim_artifacts(execution.pk, at_most=1, **held):
-                self.copy_partly(transfer, progress)
+            for transfers in claims.claim_artifacts(execution.pk, at_most=1, **held):
+                for transfer in transfers:
+                    self.copy_partly(transfer, progress)
 
     def copy_partly(self, transfer: Transfer, progress: str) -> None:
         """Leave at the target what a worker leaves there that dies before it set the tags."""
