@@ -22,6 +22,20 @@ def memory_registry() -> Iterator[MemoryRegistry]:
         yield registry
 
 
+@pytest.fixture
+def source() -> Iterator[MemoryRegistry]:
+    """Give an in-memory registry to copy from."""
+    with MemoryRegistry() as registry:
+        yield registry
+
+
+@pytest.fixture
+def target() -> Iterator[MemoryRegistry]:
+    """Give an in-memory registry to copy to."""
+    with MemoryRegistry() as registry:
+        yield registry
+
+
 @pytest.fixture(scope="session")
 def docker_registry_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[DockerRegistry, DockerRegistry]]:
     """Give two real registries that live as long as the session: use repositories of your own in them."""

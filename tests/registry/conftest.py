@@ -7,24 +7,9 @@ from typing import Any
 import pytest
 
 from registry import Connection, RegistryClient, RegistrySettings, StopFlag, Tally
-from registry.testkit import MemoryRegistry
 from tests.registry.scripted import QUICK, ScriptedServer, wire_of
 
 MakeClient = Callable[..., RegistryClient]
-
-
-@pytest.fixture
-def source() -> Iterator[MemoryRegistry]:
-    """Serve the registry that is copied from."""
-    with MemoryRegistry() as registry:
-        yield registry
-
-
-@pytest.fixture
-def target() -> Iterator[MemoryRegistry]:
-    """Serve the registry that is copied to."""
-    with MemoryRegistry() as registry:
-        yield registry
 
 
 @pytest.fixture

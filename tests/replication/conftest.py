@@ -1,6 +1,6 @@
 """Two in-memory registries, and a drain that runs in the test itself: its network threads touch no row."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,20 +12,6 @@ from replication.runner import Drain
 from replication.services import start_execution
 from targets.models import Endpoint
 from tests.factories import make_endpoint, make_local_endpoint, make_rule
-
-
-@pytest.fixture
-def source() -> Iterator[MemoryRegistry]:
-    """Give the registry that rules read from."""
-    with MemoryRegistry() as registry:
-        yield registry
-
-
-@pytest.fixture
-def target() -> Iterator[MemoryRegistry]:
-    """Give the registry that rules write to."""
-    with MemoryRegistry() as registry:
-        yield registry
 
 
 @dataclass

@@ -9,7 +9,7 @@ import pytest
 
 from registry import Connection, CopySource, CopyTarget, RegistryClient, RegistrySettings, copy_artifact
 from registry.copying import BlobMounted, BlobPresent, Note, Standing
-from registry.testkit import Fault, GeneratedContent, MemoryRegistry, build_image, build_index, known_faults
+from registry.testkit import Fault, GeneratedContent, build_image, build_index, known_faults
 from registry.testkit.content import digest_of
 from targets.flights import flights
 from targets.limits.broker import Broker
@@ -49,18 +49,6 @@ class Worker:
     def close(self):
         for connection in self._connections:
             connection.close()
-
-
-@pytest.fixture
-def source():
-    with MemoryRegistry() as registry:
-        yield registry
-
-
-@pytest.fixture
-def target():
-    with MemoryRegistry() as registry:
-        yield registry
 
 
 @pytest.fixture
